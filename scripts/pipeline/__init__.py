@@ -1,0 +1,1 @@
+"""What stands between Snakemake and the mathematics: tables, claims, figures, configuration."""
