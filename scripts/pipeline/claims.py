@@ -38,12 +38,17 @@ def finding(name, statement, measured, relation, bound, *, method, source):
 
 
 def claims_table(claims):
-    """The rows as a DataFrame with the columns that every ``claims.csv`` has."""
+    """The rows as a DataFrame with the columns that every ``claims.csv`` has; raises ValueError on a repeated claim."""
     table = pd.DataFrame(claims, columns=COLUMNS)
     repeated = table["claim"][table["claim"].duplicated()]
     if len(repeated):
         raise ValueError(f"claim {repeated.iloc[0]} is stated twice")
     return table
+
+
+def read_claims(path):
+    """A table of claims as it was written, every cell as text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)[COLUMNS]
 
 
 def stays_under(error, limit):

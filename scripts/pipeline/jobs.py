@@ -15,12 +15,13 @@ BUSY = (
 
 @contextmanager
 def job_log(job):
-    """Send what the job prints to its log file, and hold the jobs' lock while it works.
+    """Send what the job prints to its log file, and hold the jobs' lock until the process ends.
 
     job: the ``snakemake`` object of the script. A job that outlives its killed run keeps the lock, so that it cannot
     overwrite what a later run has made: the later run is refused until it is gone.
     """
-    with open(job.log[0], "w", encoding="utf-8") as log, _locked("jobs.lock", fcntl.LOCK_SH):
+    _lock("jobs.lock", fcntl.LOCK_SH)
+    with open(job.log[0], "w", encoding="utf-8") as log:
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log.fileno(), 1)
@@ -29,21 +30,21 @@ def job_log(job):
 
 
 def claim_folder():
-    """Take the run's lock, which dies with its process; returns the open file, or exits if the folder is busy."""
+    """Take the run's lock until the process ends; returns its file descriptor, or exits if the folder is busy."""
     try:
-        with _locked("jobs.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-            pass
-        return _locked("run.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(_lock("jobs.lock", fcntl.LOCK_EX | fcntl.LOCK_NB))
+        return _lock("run.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(BUSY)
 
 
-def _locked(name, mode):
+def _lock(name, mode):
+    """Lock a file of the folder; the lock lasts until its descriptor is closed, at the latest by the process's end."""
     FOLDER.mkdir(exist_ok=True)
-    file = open(FOLDER / name, "a")  # noqa: SIM115 (the caller closes it)
+    descriptor = os.open(FOLDER / name, os.O_CREAT | os.O_RDWR, 0o666)
     try:
-        fcntl.flock(file, mode)
+        fcntl.flock(descriptor, mode)
     except BlockingIOError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return descriptor

@@ -1,11 +1,12 @@
 """One look for every figure: fonts, sizes and colours, the same as the report's."""
 
-import importlib.resources
+import functools
 
 import matplotlib
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
+from pipeline.fonts import packaged
 from pipeline.tables import written_whole
 
 INK = "#1B1B1B"
@@ -34,6 +35,7 @@ SETTINGS = {
     "mathtext.rm": "Source Sans Pro",
     "mathtext.it": "Source Sans Pro:italic",
     "mathtext.bf": "Source Sans Pro:bold",
+    "mathtext.cal": "Source Sans Pro:italic",
     "mathtext.fallback": "stixsans",
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -50,9 +52,9 @@ SETTINGS = {
     "text.color": INK,
     "lines.linewidth": 1.4,
     "image.cmap": "cividis",
-    "figure.facecolor": "none",
+    "figure.facecolor": "white",
     "axes.facecolor": "none",
-    "savefig.facecolor": "none",
+    "savefig.facecolor": "white",
     "svg.fonttype": "path",
     "svg.hashsalt": "hw6",
     "path.simplify": False,
@@ -75,8 +77,11 @@ def save_figure(figure, path):
         figure.savefig(draft, format="svg", metadata={"Date": None, "Creator": None})
 
 
+@functools.cache
 def _use_style():
-    files = importlib.resources.files("font_source_sans_pro") / "files"
+    """Register the report's fonts beside Matplotlib's own, and forget the machine's, which could change a figure."""
+    manager, own = font_manager.fontManager, matplotlib.get_data_path()
+    manager.ttflist = [font for font in manager.ttflist if font.fname.startswith(own)]
     for face in ("Regular", "It", "Semibold", "Bold"):
-        font_manager.fontManager.addfont(str(files / f"SourceSansPro-{face}.ttf"))
+        manager.addfont(packaged("font_source_sans_pro", "files", f"SourceSansPro-{face}"))
     matplotlib.rcParams.update(SETTINGS)

@@ -1,0 +1,25 @@
+# `make report` and `make test` set up .venv by themselves; nothing but Python 3.11 or newer and make has to be there.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: report test lint docs benchmark
+
+report: .venv/complete ## compute everything that is stale and render the report
+	$(BIN)/snakemake --cores all
+
+test: .venv/complete ## run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/complete ## check the style of the sources
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+docs: report ## bring the README's generated parts and the figures in docs/ up to date
+	$(BIN)/python docs/refresh.py
+
+.venv/complete: requirements.lock
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh

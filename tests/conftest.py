@@ -1,0 +1,84 @@
+"""Copies of the project, and whole runs of it, for the tests."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__", ".*_cache", ".hypothesis")
+SMALL = ["--configfile", "tests/config.yaml"]
+
+
+class Copy:
+    """A copy of the project in a folder of its own, and Snakemake in it."""
+
+    def __init__(self, folder, source=PROJECT, ignore=LEFT_OUT):
+        self.path = Path(folder)
+        shutil.copytree(source, self.path, ignore=ignore, symlinks=True)
+
+    def snakemake(self, *arguments, cores=2):
+        """Run Snakemake; returns (exit code, everything it printed)."""
+        command = self.command(*arguments, cores=cores)
+        done = subprocess.run(
+            command, cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        return done.returncode, done.stdout
+
+    @staticmethod
+    def command(*arguments, cores=2):
+        """The command line of Snakemake."""
+        return [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
+
+    def planned(self, *arguments):
+        """The names of the rules that a run would execute, without ``all``."""
+        code, printed = self.snakemake("--dry-run", *SMALL, *arguments)
+        assert code == 0, printed
+        counts = re.findall(r"^(\w+) +\d+$", printed, flags=re.MULTILINE)  # the table "Job stats"
+        return set(counts) - {"all", "total"}
+
+    def edit(self, file, old, new):
+        """Replace the one place in a file where ``old`` stands."""
+        path = self.path / file
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{file} holds {old!r} {text.count(old)} times"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def results(self):
+        """The bytes of every file below results/ but the logs, by relative path."""
+        root = self.path / "results"
+        files = [path for path in sorted(root.rglob("*")) if path.is_file() and "logs" not in path.parts]
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+    def clone(self, folder):
+        """A copy of this copy with its results and Snakemake's records."""
+        return Copy(folder, source=self.path, ignore=None)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A fresh copy of the project, nothing computed."""
+    return Copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """The project after one run of the small configuration: do not change it, clone it."""
+    copy = Copy(tmp_path_factory.mktemp("small") / "project")
+    code, printed = copy.snakemake(*SMALL)
+    assert code == 0, printed
+    copy.printed = printed
+    return copy
+
+
+@pytest.fixture(scope="session")
+def default_run(tmp_path_factory):
+    """The project after one run of the default configuration: do not change it, clone it."""
+    copy = Copy(tmp_path_factory.mktemp("default") / "project")
+    code, printed = copy.snakemake()
+    assert code == 0, printed
+    copy.printed = printed
+    return copy

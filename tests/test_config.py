@@ -1,0 +1,191 @@
+"""The configuration: read strictly, merged, and refused with one sentence that names the key."""
+
+import copy
+import math
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import PROJECT
+from pipeline import config as subject
+from pipeline import memory
+from pipeline.config import ConfigError, allowed, check, load_config, merge, read_yaml
+
+
+@pytest.fixture(autouse=True)
+def _in_project(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+
+
+def leaves(tree, path=()):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def changed(config, path, value):
+    config = copy.deepcopy(config)
+    place = config
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return config
+
+
+DEFAULTS = yaml.safe_load((PROJECT / "workflow/config.yaml").read_text())
+LEAVES = sorted(leaves(DEFAULTS))
+
+
+def test_defaults_and_the_small_configuration_are_allowed():
+    assert load_config() == DEFAULTS
+    small = load_config(["tests/config.yaml"])
+    assert small["double_descent"]["n_train"] < DEFAULTS["double_descent"]["n_train"]
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=".".join)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, None, "many", True, [], {"a": 1}], ids=str)
+def test_a_value_of_the_wrong_kind_is_refused_by_its_full_path(path, bad):
+    if isinstance(bad, str) and "report" in path:
+        pytest.skip("text is allowed here")
+    with pytest.raises(ConfigError) as refusal:
+        check(changed(DEFAULTS, path, bad))
+    sentence = str(refusal.value)
+    assert sentence.startswith(f"config: {'.'.join(path)}")
+    assert "allowed" in sentence or "required" in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=".".join)
+def test_a_missing_or_unknown_key_is_named(path):
+    incomplete = copy.deepcopy(DEFAULTS)
+    place = incomplete
+    for key in path[:-1]:
+        place = place[key]
+    del place[path[-1]]
+    place_is_open = path[:2] == ("initialization", "networks")
+    if not place_is_open:
+        with pytest.raises(ConfigError, match=rf"config: {'.'.join(path)} is missing"):
+            check(incomplete)
+        with pytest.raises(ConfigError, match=rf"config: {'.'.join([*path[:-1], 'unheard_of'])} is not a known key"):
+            check(changed(DEFAULTS, (*path[:-1], "unheard_of"), 1))
+
+
+def test_an_integer_written_as_a_float_is_refused():
+    with pytest.raises(ConfigError, match=r"double_descent.n_train is 300.0; allowed is an integer"):
+        check(changed(DEFAULTS, ("double_descent", "n_train"), 300.0))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "other"),
+    [
+        (("double_descent", "n_features", "start"), 1492, "double_descent.n_features.stop"),
+        (("double_descent", "lambda_grid", "low"), 100, "double_descent.lambda_grid.high"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(path, value, other):
+    with pytest.raises(ConfigError, match=f"config: {'.'.join(path)} is {value}; .*{other}"):
+        check(changed(DEFAULTS, path, value))
+
+
+def test_sizes_that_no_memory_holds_are_refused_with_an_estimate(monkeypatch):
+    monkeypatch.setattr(memory, "physical_bytes", lambda: 2**29)
+    check(DEFAULTS)
+    with pytest.raises(
+        ConfigError, match=r"double_descent\.n_train is 5000, .* needs about .* GiB of memory; allowed are 0.4"
+    ):
+        check(changed(DEFAULTS, ("double_descent", "n_train"), 5000))
+    with pytest.raises(ConfigError, match=r"in 1491 widths and double_descent.replicates is 1000"):
+        check(
+            changed(
+                changed(DEFAULTS, ("double_descent", "replicates"), 1000), ("double_descent", "n_features", "step"), 1
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("double_descent:\n  seed: 1\n  seed: 2\n", "line 3: the key seed stands twice"),
+        ("a: &x [1]\nb: *x\n", "alias"),
+        ("a: &x [*x]\n", "alias"),
+        ("- 1\n", "a mapping of keys to values is allowed"),
+        ("a: [1\n", "line"),
+        ("1: 2\n", "only text is allowed as a key"),
+        ("a: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+        ("", "a mapping of keys to values is allowed"),
+    ],
+)
+def test_a_file_that_is_not_plain_data_is_refused_in_one_line(tmp_path, text, complaint):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refusal:
+        read_yaml(file)
+    assert complaint in str(refusal.value)
+    assert str(refusal.value).startswith(str(file))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_or_huge_file_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_yaml(tmp_path / "absent.yaml")
+    (tmp_path / "huge.yaml").write_text("a: " + "1" * (subject.LONGEST_FILE + 1))
+    with pytest.raises(ConfigError, match="larger than"):
+        read_yaml(tmp_path / "huge.yaml")
+
+
+def test_numbers_are_read_as_a_reader_expects(tmp_path):
+    (tmp_path / "numbers.yaml").write_text("a: 1e-3\nb: 2026-11-24\nc: -.5\nd: 10\n")
+    assert read_yaml(tmp_path / "numbers.yaml") == {"a": 0.001, "b": "2026-11-24", "c": -0.5, "d": 10}
+
+
+trees = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3))
+mappings = st.dictionaries(st.sampled_from("abc"), trees, max_size=3)
+
+
+@settings(deadline=None)
+@given(mappings, mappings)
+def test_merging_keeps_what_only_one_layer_has_and_the_later_layer_wins(base, layer):
+    merged = merge(base, layer)
+    assert set(merged) == set(base) | set(layer)
+    for key, value in merged.items():
+        if key not in layer:
+            assert value == base[key]
+        elif isinstance(layer[key], dict) and isinstance(base.get(key), dict):
+            assert value == merge(base[key], layer[key])
+        else:
+            assert value == layer[key]
+    assert merge({}, base) == merge(base, {}) == merge(base, base) == base
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "x" * 200000], ids=["number", "text"])
+def test_a_huge_value_makes_a_short_sentence(value):
+    with pytest.raises(ConfigError) as refusal:
+        check(changed(DEFAULTS, ("double_descent", "n_train"), value))
+    assert len(str(refusal.value)) < 300
+
+
+def test_every_key_of_the_schema_is_described_and_bounded():
+    def nodes(schema, path):
+        for key, node in schema.get("properties", {}).items():
+            yield (*path, key), node
+            yield from nodes(node, (*path, key))
+
+    for path, node in nodes(read_yaml("workflow/config.schema.yaml"), ()):
+        assert node.get("description"), path
+        if node.get("type") in ("integer", "number"):
+            assert {"minimum", "exclusiveMinimum"} & set(node), path
+            assert {"maximum", "exclusiveMaximum"} & set(node), path
+        if node.get("type") == "object":
+            assert node.get("additionalProperties") is not True, path
+            assert node.get("additionalProperties") is not None, path
+        assert allowed(node)
+
+
+@pytest.mark.parametrize("date", ["2026-13-01", "20261124", "2026-W01-1", "tomorrow"])
+def test_a_date_that_is_none_is_refused(date):
+    with pytest.raises(ConfigError, match=r"config: report\.date is '.*'; allowed is a date as YYYY-MM-DD"):
+        check(changed(DEFAULTS, ("report", "date"), date))

@@ -1,0 +1,202 @@
+"""Whole runs of the workflow in a copy of the project."""
+
+import fcntl
+import re
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from conftest import PROJECT, SMALL
+
+
+def rules_of(problem):
+    return set(
+        re.findall(r"^rule (p\w+):", next((PROJECT / "workflow/rules").glob(f"p{problem}_*.smk")).read_text(), re.M)
+    )
+
+
+REPORT = {"report_numbers", "report_html", "report_pdf"}
+CLAIMS = {"claims_gather", "claims_gate"}
+
+
+def test_a_run_makes_everything_and_says_where_the_report_is(small_run):
+    results = small_run.results()
+    for name in (
+        "claims.csv",
+        "report/solutions.html",
+        "report/solutions.pdf",
+        "p1/equivalence.csv",
+        "p2/variance.csv",
+    ):
+        assert results[name]
+    assert re.search(
+        r"The report is in results/report/solutions.html and results/report/solutions.pdf. \d+ of \d+ claims hold.",
+        small_run.printed,
+    )
+    assert not list(small_run.path.rglob("*.pyc"))
+
+
+def test_the_tables_have_the_promised_columns(small_run):
+    promised = {
+        "p1/equivalence": "activation,mode,dropout_p,zero_at_zero,homogeneous,equivalent,max_abs_difference",
+        "p2/variance": "network,layer,fan_in,fan_out,mean_theory,mean_simulated,mean_se,"
+        "variance_theory,variance_simulated,variance_se",
+        "p3/gradient_check": "activation,depth,derivative,layer,relative_error_below",
+        "p3/vanishing": "network,cause,broken_layer,layer,norm_dA,norm_db",
+        "p4/parameters": "construction,layer,in_channels,out_channels,kernel,copies,weights,biases,parameters",
+        "p5/test_error": "replicate,n_features,tuning,lambda,train_mse,validation_mse,test_mse,risk",
+        "p5/tuned_lambda": "replicate,n_features,lambda,validation_mse,runner_up_lambda,margin,at_grid_edge",
+        "p5/risk_grid": "n_features,lambda,risk_mean",
+        "claims": "claim,problem,kind,statement,measured,bound,holds,method,source",
+    }
+    results = small_run.results()
+    for table, columns in promised.items():
+        header = results[f"{table}.csv"].decode().splitlines()[0].split(",")
+        assert [name for name in header if name in columns.split(",")] == columns.split(","), table
+
+
+def test_a_second_run_has_nothing_to_do(small_run, tmp_path):
+    code, printed = small_run.clone(tmp_path / "again").snakemake(*SMALL)
+    assert code == 0
+    assert "Nothing to be done" in printed
+
+
+def test_results_do_not_depend_on_the_number_of_cores(small_run, project):
+    code, printed = project.snakemake(*SMALL, cores=1)
+    assert code == 0, printed
+    assert project.results() == small_run.results()
+
+
+def test_a_touched_script_and_an_edited_comment_schedule_nothing(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    for script in (copy.path / "scripts").rglob("*.py"):
+        script.write_text(script.read_text() + "\n# a remark\n")
+    listed = {cut["file"] for spec in (PROJECT / "report").glob("p*.yml") for cut in _listings(spec)}
+    assert listed
+    assert copy.planned() <= REPORT
+
+
+def _listings(spec):
+    return (yaml.safe_load(spec.read_text()).get("listings") or {}).values()
+
+
+def test_an_edited_helper_schedules_just_what_depends_on_it(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    module = copy.path / "scripts/hw6/double_descent.py"
+    module.write_text(module.read_text() + "\nUNUSED = 1\n")
+    assert copy.planned() == rules_of(5) | CLAIMS | REPORT
+
+
+def test_a_changed_key_schedules_just_its_problem(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    copy.edit("tests/config.yaml", "noise_std: 0.5\n", "noise_std: 0.6\n")
+    assert copy.planned() == rules_of(5) | CLAIMS | REPORT
+
+
+def test_a_changed_sentence_remakes_only_the_documents(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    opening = copy.path / "report/_opening.qmd"
+    opening.write_text(opening.read_text() + "\nOne more sentence.\n")
+    assert copy.planned() == {"report_html", "report_pdf"}
+
+
+@pytest.mark.parametrize("path", ["results/p5/test_error.csv", "results/claims.csv", "results/report/solutions.pdf"])
+def test_a_deleted_output_is_made_again(small_run, tmp_path, path):
+    copy = small_run.clone(tmp_path / "copy")
+    whole = (copy.path / path).read_bytes()
+    (copy.path / path).unlink()
+    code, printed = copy.snakemake(*SMALL)
+    assert code == 0, printed
+    assert (copy.path / path).read_bytes() == whole
+
+
+def test_a_false_claim_stops_the_report_and_leaves_the_table(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    fault = yaml.safe_load((PROJECT / "tests/mutations/p4.yaml").read_text())[0]
+    copy.edit(fault["file"], fault["old"], fault["new"])
+    (copy.path / "results/report/solutions.html").unlink()
+    code, printed = copy.snakemake(*SMALL)
+    assert code != 0
+    for claim in fault["breaks"]:
+        assert f"Claim {claim} does not hold (no)" in printed
+    assert "The report is not made" in printed
+    assert (copy.path / "results/claims.csv").exists()
+    assert not (copy.path / "results/report/solutions.html").exists()
+
+
+def test_a_bad_configuration_is_refused_in_one_sentence_and_costs_nothing(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    before = copy.results()
+    (copy.path / "mine.yaml").write_text("double_descent:\n  noise_std: -1\n")
+    code, printed = copy.snakemake("--configfile", "mine.yaml")
+    assert code != 0
+    assert "config: double_descent.noise_std is -1; allowed is a finite number ≥ 0" in printed
+    assert "Traceback" not in printed
+    assert copy.results() == before
+
+
+def test_a_key_on_the_command_line_is_checked_too(project):
+    code, printed = project.snakemake("--dry-run", "--config", "dropout={p: 2}")
+    assert code != 0
+    assert "config: dropout.p is 2; allowed is" in printed
+
+
+def test_a_second_run_at_once_is_refused(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    (copy.path / "results/p5/test_error.csv").unlink()
+    log = copy.path / "results/logs/p5_double_descent.log"
+    log.unlink()
+    first = subprocess.Popen(copy.command(*SMALL), cwd=copy.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not log.exists():
+        assert first.poll() is None
+        time.sleep(0.05)
+    code, printed = copy.snakemake(*SMALL)
+    assert code != 0
+    assert "Another run is at work in this folder" in printed
+    assert first.wait() == 0
+    assert copy.results() == small_run.results()
+
+
+def test_a_run_beside_an_orphaned_job_is_refused(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    (copy.path / "results/claims.csv").unlink()
+    with open(copy.path / ".snakemake/jobs.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        code, printed = copy.snakemake(*SMALL)
+        assert code != 0
+        assert "a job outlived its own run" in printed
+        assert copy.snakemake("--dry-run", *SMALL)[0] == 0
+    assert copy.snakemake(*SMALL)[0] == 0
+
+
+EXTREME = {
+    "no noise, one width": {"double_descent": {"noise_std": 0, "n_features": {"start": 7, "stop": 7, "step": 1}}},
+    "one of everything": {
+        "double_descent": {
+            "input_dim": 1,
+            "n_train": 1,
+            "n_validation": 1,
+            "n_test": 1,
+            "n_features": {"start": 1, "stop": 3, "step": 1},
+            "lambda_grid": {"count": 1},
+        },
+        "split_transform_merge": {"branches": 1, "branch_width": 1, "bottleneck": 1, "kernel": 1},
+        "residual": {"depth": 3, "width": 1, "input_dim": 1},
+        "dropout": {"p": 0.9},
+    },
+}
+
+
+@pytest.mark.parametrize("name", EXTREME)
+def test_an_extreme_but_allowed_configuration_still_gets_a_true_report(project, name):
+    (project.path / "extreme.yaml").write_text(yaml.safe_dump(EXTREME[name]))
+    code, printed = project.snakemake("--configfile", "tests/config.yaml", "extreme.yaml")
+    assert code == 0, printed
+    assert (project.path / "results/report/solutions.pdf").stat().st_size > 0
+
+
+def test_the_default_run_holds_every_claim(default_run):
+    count, total = re.search(r"(\d+) of (\d+) claims hold", default_run.printed).groups()
+    assert count == total

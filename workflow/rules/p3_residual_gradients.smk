@@ -1,0 +1,51 @@
+# Problem 3: backprop with residual connections.
+
+
+rule p3_residual_gradients:
+    """∂y_ℓ/∂y_{ℓ−1} = I + diag(σ′(A_ℓ y_{ℓ−1} + b_ℓ)) A_ℓ and what follows, checked; layers broken; growth with depth."""
+    input:
+        code=ancient(sources("scripts/p3_residual_gradients.py")),
+    output:
+        gradient_check="results/p3/gradient_check.csv",
+        gradient_summary="results/p3/gradient_summary.csv",
+        vanishing="results/p3/vanishing.csv",
+        vanishing_summary="results/p3/vanishing_summary.csv",
+        paths="results/p3/paths.csv",
+        exceptions="results/p3/exceptions.csv",
+        growth="results/p3/growth.csv",
+        claims="results/p3/claims.csv",
+    log:
+        "results/logs/p3_residual_gradients.log",
+    conda:
+        "../../environment.yml"
+    params:
+        study=config["residual"],
+        code=fingerprint("scripts/p3_residual_gradients.py"),
+    message:
+        "Problem 3: gradients of residual networks"
+    script:
+        "../../scripts/p3_residual_gradients.py"
+
+
+rule p3_figures:
+    """Gradient norms of every layer below and above a broken one, and E‖∂y_L/∂y_i‖² against the distance to the output."""
+    input:
+        code=ancient(sources("scripts/p3_figures.py")),
+        vanishing="results/p3/vanishing.csv",
+        growth="results/p3/growth.csv",
+    output:
+        vanishing="results/p3/vanishing.svg",
+        growth="results/p3/growth.svg",
+    log:
+        "results/logs/p3_figures.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=fingerprint("scripts/p3_figures.py"),
+    message:
+        "Problem 3: figures"
+    script:
+        "../../scripts/p3_figures.py"
+
+
+P3 = [*rules.p3_residual_gradients.output, *rules.p3_figures.output]

@@ -1,0 +1,97 @@
+"""The report: what it quotes, gathered from the tables, and its two documents."""
+
+import yaml
+
+from pipeline.engine import chosen_engine
+
+REPORT_SPECS = expand("report/p{k}.yml", k=range(1, 6))
+REPORT_SOURCES = sorted(str(path) for path in Path("report").rglob("*") if path.is_file())
+REPORT_TABLES = expand("results/report/tables/p{k}_claims.md", k=range(1, 6))
+REPORT_LISTINGS, LISTED_SOURCES = [], []
+for path in map(Path, REPORT_SPECS):
+    shown = yaml.safe_load(path.read_text(encoding="utf-8"))
+    REPORT_TABLES += [f"results/report/tables/{path.stem}_{name}.md" for name in shown.get("tables") or {}]
+    for name, cut in (shown.get("listings") or {}).items():
+        REPORT_LISTINGS.append(f"results/report/code/{path.stem}_{name}.md")
+        LISTED_SOURCES.append(cut["file"])
+REPORT_PARTS = ["results/report/_variables.yml", "results/report/_metadata.yml", *REPORT_TABLES, *REPORT_LISTINGS]
+REPORT_DOCUMENTS = ["results/report/solutions.html", "results/report/solutions.pdf"]
+REPORT = REPORT_PARTS + REPORT_DOCUMENTS
+FIGURES = [path for path in PROBLEMS if path.endswith(".svg")]
+TABLES = [path for path in PROBLEMS if path.endswith(".csv") and not path.endswith("claims.csv")]
+
+
+rule report_numbers:
+    """Round every number that the report quotes, lay out its tables, and cut its listings from the source that ran."""
+    input:
+        tables=TABLES,
+        claims="results/claims.csv",
+        specs=REPORT_SPECS,
+        listed=sorted(set(LISTED_SOURCES)),
+        code=ancient(sources("scripts/report_numbers.py")),
+    output:
+        variables="results/report/_variables.yml",
+        metadata="results/report/_metadata.yml",
+        tables=REPORT_TABLES,
+        listings=REPORT_LISTINGS,
+    log:
+        "results/logs/report_numbers.log",
+    conda:
+        "../../environment.yml"
+    params:
+        config=config,
+        code=fingerprint("scripts/report_numbers.py"),
+    message:
+        "Rounding the numbers that the report quotes"
+    script:
+        "../../scripts/report_numbers.py"
+
+
+rule report_html:
+    """Render the report to one self-contained HTML file."""
+    input:
+        gate="results/gate.txt",
+        parts=REPORT_PARTS,
+        figures=FIGURES,
+        sources=REPORT_SOURCES,
+        code=ancient(sources("scripts/report_render.py")),
+    output:
+        document="results/report/solutions.html",
+    log:
+        "results/logs/report_html.log",
+    conda:
+        "../../environment.yml"
+    params:
+        format="html",
+        engine=chosen_engine(config["report"]["engine"]),
+        date=config["report"]["date"],
+        code=fingerprint("scripts/report_render.py"),
+    message:
+        "Rendering the report to HTML"
+    script:
+        "../../scripts/report_render.py"
+
+
+rule report_pdf:
+    """Render the report to a tagged PDF."""
+    input:
+        gate="results/gate.txt",
+        parts=REPORT_PARTS,
+        figures=FIGURES,
+        sources=REPORT_SOURCES,
+        code=ancient(sources("scripts/report_render.py")),
+    output:
+        document="results/report/solutions.pdf",
+    log:
+        "results/logs/report_pdf.log",
+    conda:
+        "../../environment.yml"
+    params:
+        format="pdf",
+        engine=chosen_engine(config["report"]["engine"]),
+        date=config["report"]["date"],
+        code=fingerprint("scripts/report_render.py"),
+    message:
+        "Rendering the report to PDF"
+    script:
+        "../../scripts/report_render.py"
