@@ -8,6 +8,11 @@ local function raw(text)
   return pandoc.RawInline('typst', text)
 end
 
+-- What the keyboard can reach and scroll in HTML.
+local function scrolling(class, label)
+  return pandoc.Attr('', {class}, {{'tabindex', '0'}, {'role', 'group'}, {'aria-label', label}})
+end
+
 local function quoted(text)
   return '"' .. text:gsub('\\', '\\\\'):gsub('"', '\\"'):gsub('%s+', ' ') .. '"'
 end
@@ -86,10 +91,13 @@ local function typst_formula(math)
   return (pandoc.write(pandoc.Pandoc{pandoc.Plain{formula}}, 'typst'):gsub('%s+$', ''))
 end
 
+-- A formula wider than a phone scrolls inside its own box, as a wide table does.
 local function formula(math)
-  if not TYPST then return nil end
-  local block = tostring(math.mathtype == 'DisplayMath')
-  return raw('#math.equation(block: ' .. block .. ', alt: ' .. quoted(math.text) .. ', ' .. typst_formula(math) .. ');')
+  local display = math.mathtype == 'DisplayMath'
+  if TYPST then
+    return raw('#math.equation(block: ' .. tostring(display) .. ', alt: ' .. quoted(math.text) .. ', ' .. typst_formula(math) .. ');')
+  end
+  return display and pandoc.Span({math}, scrolling('display', 'Formula')) or nil
 end
 
 -- A numbered formula is three inlines, an opening, the formula and a closing with its label; it becomes one.
@@ -110,7 +118,7 @@ end
 -- A table wider than a phone scrolls inside its own box, which the keyboard reaches.
 local function wide_table(block)
   if TYPST then return nil end
-  return pandoc.Div({block}, pandoc.Attr('', {'scroll'}, {{'tabindex', '0'}, {'role', 'group'}, {'aria-label', 'Table'}}))
+  return pandoc.Div({block}, scrolling('scroll', 'Table'))
 end
 
 function Pandoc(doc)

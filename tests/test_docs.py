@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from conftest import PROJECT
+
+pytestmark = pytest.mark.xdist_group("runs")  # they share whole runs of the workflow
 
 README = (PROJECT / "README.md").read_text()
 sys.path.insert(0, str(PROJECT / "docs"))

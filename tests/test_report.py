@@ -13,6 +13,8 @@ from pipeline.display import looked_up
 from pipeline.fonts import stage_fonts
 from pipeline.rendering import RenderingError, check_sources, render_with_pandoc
 
+pytestmark = pytest.mark.xdist_group("runs")  # they share whole runs of the workflow
+
 REPORT = PROJECT / "report"
 SECTIONS = sorted(REPORT.glob("_p*.qmd"))
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="50"><path d="M0 0L90 40"/></svg>'

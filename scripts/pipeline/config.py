@@ -32,10 +32,22 @@ def load_config(files=(), overrides=None):
     Raises ConfigError.
     """
     config = read_yaml(DEFAULTS)
-    for layer in [*map(read_yaml, files), overrides or {}]:
+    for layer in [*map(read_yaml, files), _typed(overrides or {})]:
         config = merge(config, layer)
     check(config)
     return config
+
+
+def _typed(value):
+    """Values of the command line, which reach us as text, as the YAML that they are."""
+    if isinstance(value, dict):
+        return {key: _typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_typed(inner) for inner in value]
+    try:
+        return yaml.load(value, Loader=_StrictLoader) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        return value
 
 
 def default_problems(config):
@@ -104,14 +116,14 @@ def allowed(schema):
             return "a date as YYYY-MM-DD"
         return f"text of {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
     words = {"integer": "an integer", "number": "a finite number"}.get(kind, "any value")
-    bounds = [
-        f"{sign} {schema[key]}"
-        for key, sign in [("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<")]
-        if key in schema
-    ]
-    if schema.get("multipleOf"):
-        bounds.append(f"a multiple of {schema['multipleOf']}")
-    return f"{words} {' and '.join(bounds)}".strip()
+    return f"{words} {_range(schema)}".strip()
+
+
+def _range(schema):
+    if "minimum" in schema and "maximum" in schema:
+        return f"from {schema['minimum']} to {schema['maximum']}"
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    return " and ".join(f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema)
 
 
 def _sentence(fault):
