@@ -67,7 +67,7 @@ def project(tmp_path):
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     """The project after one run of the small configuration: do not change it, clone it."""
-    copy = Copy(tmp_path_factory.mktemp("small") / "project")
+    copy = Copy(tmp_path_factory.mktemp("small") / "a folder für alles")
     code, printed = copy.snakemake(*SMALL)
     assert code == 0, printed
     copy.printed = printed

@@ -3,7 +3,9 @@
 import fcntl
 import re
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -69,6 +71,18 @@ def test_results_do_not_depend_on_the_number_of_cores(small_run, project):
     code, printed = project.snakemake(*SMALL, cores=1)
     assert code == 0, printed
     assert project.results() == small_run.results()
+
+
+def test_a_python_whose_path_has_spaces_runs_the_scripts(project, tmp_path):
+    environment = tmp_path / "my python"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin/python").symlink_to(Path(sys.executable).resolve())
+    (environment / "lib").symlink_to(Path(sys.prefix) / "lib")
+    (environment / "pyvenv.cfg").write_text(f"home = {sys.base_prefix}/bin\n")
+    command = [str(environment / "bin/python"), *project.command("results/p5/claims.csv", *SMALL)[1:]]
+    done = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project.path / "results/p5/claims.csv").exists()
 
 
 def test_a_touched_script_and_an_edited_comment_schedule_nothing(small_run, tmp_path):

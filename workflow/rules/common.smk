@@ -1,10 +1,12 @@
 """What every room uses: the checked configuration, the files behind a script, and the ending of a run."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # a helper edited within one second would otherwise run as its stale bytecode
+sys.executable = shlex.quote(sys.executable)  # Snakemake puts it into shell commands as it is, spaces and all
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 os.environ.update(
     PYTHONDONTWRITEBYTECODE="1",
