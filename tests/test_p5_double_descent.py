@@ -1,31 +1,11 @@
-"""Problem 5: the ridge solver, the closed form of the risk, its two parts, and the tables of the study."""
-
-import copy
-import subprocess
-import sys
-from pathlib import Path
+"""Problem 5: the ridge solver, the closed form of the risk, and its two parts."""
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import p5_double_descent as p5
 from hw6 import double_descent as dd
-
-ROOT = Path(__file__).parents[1]
-BLOCK = yaml.safe_load((ROOT / "tests/config.yaml").read_text())["double_descent"]
-SMALL = BLOCK | {
-    "input_dim": 3,
-    "n_train": 8,
-    "n_validation": 5,
-    "n_test": 4,
-    "n_features": {"start": 2, "stop": 14, "step": 4},
-    "lambda_grid": {"low": 0.01, "high": 10, "count": 4},
-    "replicates": 1,
-    "n_risk": 1000,
-}
 
 problems = st.fixed_dictionaries(
     {
@@ -44,13 +24,18 @@ def drawn(d, n, p, seed, **_):
     return rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal((p, d)) / np.sqrt(p)
 
 
-def config(**changes):
-    return copy.deepcopy(SMALL) | changes
+def noise_of(factors, weights, lambdas):
+    """The label noise's part of the risk, from the factors of the features."""
+    eigenpairs = dd.spectrum(factors)
+    return dd.noise_part(eigenpairs, dd.covariance_forms(weights, dd.noise_basis(factors, eigenpairs)), lambdas)
 
 
-@pytest.fixture(scope="module")
-def tables():
-    return p5.study(**BLOCK)
+def drawn_data(d, n, p, seed, **_):
+    """Random data with a few validation and test inputs, and the weights of one width."""
+    x, noise, w = drawn(d, n, p, seed)
+    rng = np.random.default_rng(seed + 1)
+    beta, others = np.eye(d)[0], rng.standard_normal((2, 7, d))
+    return dd.Data(beta, x, x @ beta + noise, others[0], others[0] @ beta, others[1], others[1] @ beta), w
 
 
 @settings(deadline=None, max_examples=60)
@@ -112,7 +97,7 @@ def test_huge_penalty_gives_the_null_model_and_a_tiny_one_interpolates():
     np.testing.assert_allclose(huge * 1e12, f.T @ y, rtol=1e-6)
     beta = np.eye(5)[0]
     theta = huge[:, None]
-    assert dd.risk(theta, dd.covariance_times(w, theta), w, beta) == pytest.approx(1.0, abs=1e-6)
+    assert dd.risk(theta, dd.covariance_forms(w, theta), w, beta) == pytest.approx(1.0, abs=1e-6)
 
 
 @settings(deadline=None, max_examples=40)
@@ -134,17 +119,18 @@ def test_feature_covariance_of_equal_and_opposite_directions():
     assert dd.feature_covariance(w, -2 * w)[0, 0] == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("p", [1, 255, 256, 257, 600])
+@pytest.mark.parametrize("p", [1, 127, 128, 129, 300])
 def test_blocks_multiply_like_the_whole_matrix(p):
     rng = np.random.default_rng(p)
     w, b = rng.standard_normal((p, 4)), rng.standard_normal((p, 3))
-    np.testing.assert_allclose(dd.covariance_times(w, b), dd.feature_covariance(w, w) @ b, rtol=1e-10, atol=1e-10)
+    expected = np.sum(b * (dd.feature_covariance(w, w) @ b), axis=0)
+    np.testing.assert_allclose(dd.covariance_forms(w, b), expected, rtol=1e-10)
 
 
 def test_risk_in_one_dimension_by_hand():
     """d = 1, w = (1, -1), theta = (a, b): f(x) = a x for x > 0, -b x for x < 0; risk ((a - 1)^2 + (b + 1)^2) / 2."""
     w, theta = np.array([[1.0], [-1.0]]), np.array([[0.3], [0.7]])
-    risk = dd.risk(theta, dd.covariance_times(w, theta), w, np.array([1.0]))
+    risk = dd.risk(theta, dd.covariance_forms(w, theta), w, np.array([1.0]))
     assert risk == pytest.approx([((0.3 - 1) ** 2 + (0.7 + 1) ** 2) / 2])
 
 
@@ -153,7 +139,112 @@ def test_risk_against_fresh_inputs():
     w, theta = rng.standard_normal((30, 6)) / np.sqrt(30), rng.standard_normal((30, 2))
     beta = np.ones(6) / np.sqrt(6)
     mean, error = dd.sampled_risk(rng, theta, w, beta, 40_500)
-    np.testing.assert_array_less(np.abs(dd.risk(theta, dd.covariance_times(w, theta), w, beta) - mean), 5 * error)
+    np.testing.assert_array_less(np.abs(dd.risk(theta, dd.covariance_forms(w, theta), w, beta) - mean), 5 * error)
+
+
+@settings(deadline=None, max_examples=60)
+@given(problems)
+def test_reduction_is_orthogonal_and_has_the_gram_matrix(problem):
+    x, _, w = drawn(**problem)
+    f = dd.features(x, w)
+    factors, small = dd.factorise(f), f @ f.T if problem["p"] >= problem["n"] else f.T @ f
+    r = len(small)
+    q = dd.rotate(factors, np.eye(r))
+    t = np.diag(factors.diagonal) + np.diag(factors.off_diagonal, 1) + np.diag(factors.off_diagonal, -1)
+    scale = np.trace(small)
+    np.testing.assert_allclose(q.T @ q, np.eye(r), atol=1e-12)
+    np.testing.assert_allclose(q @ t @ q.T, small, atol=1e-12 * scale)
+    np.testing.assert_allclose(dd.rotate(factors, q, transposed=True), np.eye(r), atol=1e-12)
+    s, v = dd.spectrum(factors)
+    np.testing.assert_allclose((v * s) @ v.T, small, atol=1e-12 * scale)
+    np.testing.assert_allclose(dd.extreme_eigenvalues(factors), [s[0], s[-1]], atol=1e-12 * scale)
+
+
+@settings(deadline=None, max_examples=60)
+@given(problems)
+def test_sweep_equals_a_solve_for_each_width_and_penalty(problem):
+    data, _ = drawn_data(**problem)
+    lambdas, d = np.array([1e-4, problem["lam"], 1e6]), problem["d"]
+
+    def draw(p):
+        return np.random.default_rng([p, problem["seed"]]).standard_normal((p, d)) / np.sqrt(p)
+
+    widths = sorted({1, problem["n"], problem["p"]})
+    for p, fit in dd.sweep(data, draw, widths, lambdas):
+        f = dd.features(data.train_x, draw(p))
+        for k, lam in enumerate(lambdas):
+            theta = dd.ridge_least_squares(f, data.train_y, lam)
+            for name in ("train", "validation", "test"):
+                x, y = getattr(data, f"{name}_x"), getattr(data, f"{name}_y")
+                error = np.mean((dd.features(x, draw(p)) @ theta - y) ** 2)
+                assert getattr(fit, f"{name}_mse")[k] == pytest.approx(error, rel=1e-6, abs=1e-12), name
+            assert fit.size[k] == pytest.approx(np.linalg.norm(theta), rel=1e-6, abs=1e-12)
+            form = theta @ dd.feature_covariance(draw(p), draw(p)) @ theta
+            expected = form - theta @ draw(p) @ data.beta + 1
+            assert fit.risk[k] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("p", [50, 299, 300, 301, 900])
+def test_predictions_agree_with_the_textbook_solve_to_nine_digits(p):
+    x, y, w = drawn(d=35, n=300, p=p, seed=6)
+    f, lambdas = dd.features(x, w), np.geomspace(0.01, 100, 13)
+    theta = dd.ridge(dd.factorise(f), y, lambdas)
+    for k, lam in enumerate(lambdas):
+        expected = f @ dd.ridge_primal(f, y, lam)
+        assert np.linalg.norm(f @ theta[:, k] - expected) <= 1e-9 * np.linalg.norm(expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(problems.filter(lambda problem: problem["n"] > 1))
+def test_leave_one_out_equals_refitting(problem):
+    x, y, w = drawn(**problem)
+    f, lambdas = dd.features(x, w), np.array([1e-3, problem["lam"], 1e3])
+    factors = dd.factorise(f)
+    residual = dd.residuals(factors, dd.coefficients(factors, y[:, None], lambdas)[:, 0], y, lambdas)
+    alone = dd.leave_one_out(factors, dd.spectrum(factors), residual, lambdas)
+    for i in range(len(y)):
+        kept = np.arange(len(y)) != i
+        for k, lam in enumerate(lambdas):
+            expected = y[i] - f[i] @ dd.ridge_least_squares(f[kept], y[kept], lam)
+            assert alone[i, k] == pytest.approx(expected, rel=1e-5, abs=1e-7 * np.linalg.norm(y))
+
+
+@settings(deadline=None, max_examples=40)
+@given(problems)
+def test_generalised_cross_validation_by_its_definition(problem):
+    data, w = drawn_data(**problem)
+    f, y, lam = dd.features(data.train_x, w), data.train_y, problem["lam"]
+    n, p = f.shape
+    stacked = np.vstack([f, np.sqrt(lam) * np.eye(p)])
+    hat = f @ np.linalg.lstsq(stacked, np.vstack([np.eye(n), np.zeros((p, n))]), rcond=None)[0]
+    expected = np.mean((y - hat @ y) ** 2) / (1 - np.trace(hat) / n) ** 2
+    fit = dd.fit_width(data, w, np.array([lam]))
+    assert fit.gcv[0] == pytest.approx(expected, rel=1e-5)
+    leave_one_out = np.mean(((y - hat @ y) / (1 - np.diag(hat))) ** 2)
+    assert fit.left_out_mse[0] == pytest.approx(leave_one_out, rel=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(problems)
+def test_what_is_not_asked_for_changes_nothing(problem):
+    data, w = drawn_data(**problem)
+    lambdas = np.array([0.1, problem["lam"]])
+    whole = dd.fit_width(data, w, lambdas)
+    bare = dd.fit_width(data, w, lambdas, risks=False, parts=False, left_out=False, checks=False)
+    risks = dd.fit_width(data, w, lambdas, risks=True, parts=False, left_out=False, checks=False)
+    absent = {"risk", "bias", "noise", "left_out_mse", "gcv", "slope", "condition", "smallest"}
+    assert {name for name, value in bare._asdict().items() if value is None} == absent
+    for name in set(dd.Fit._fields) - absent:
+        np.testing.assert_allclose(getattr(bare, name), getattr(whole, name), rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(risks.risk, whole.risk, rtol=1e-7, atol=1e-10)
+
+
+def test_a_penalty_below_rounding_is_refused():
+    x, y, w = drawn(d=3, n=8, p=12, seed=2)
+    factors = dd.factorise(dd.features(x, w))
+    indefinite = factors._replace(diagonal=np.minimum(factors.diagonal, -1e-12))  # what rounding may do
+    with pytest.raises(ValueError, match="rounding"):
+        dd.ridge(indefinite, y, np.array([1e-13]))
 
 
 @settings(deadline=None, max_examples=40)
@@ -162,7 +253,7 @@ def test_noise_part_is_a_trace_and_is_capped(problem):
     x, y, w = drawn(**problem)
     lam, f = problem["lam"], dd.features(x, w)
     factors = dd.factorise(f)
-    noise = dd.noise_part(factors, dd.covariance_times(w, factors.basis), np.array([lam]))[0]
+    noise = noise_of(factors, w, np.array([lam]))[0]
     response = np.stack([dd.ridge_least_squares(f, unit, lam) for unit in np.eye(len(y))], axis=1)
     trace = sum(column @ dd.feature_covariance(w, w) @ column for column in response.T)
     cap = np.sum(w**2) / (8 * lam)
@@ -173,8 +264,8 @@ def test_noise_part_is_a_trace_and_is_capped(problem):
 def test_cap_is_reached_by_one_feature_whose_eigenvalue_is_the_penalty():
     x, _, w = drawn(d=3, n=20, p=1, seed=4)
     factors = dd.factorise(dd.features(x, w))
-    lam = factors.eigenvalues
-    noise = dd.noise_part(factors, dd.covariance_times(w, factors.basis), lam)
+    lam = dd.spectrum(factors)[0]
+    noise = noise_of(factors, w, lam)
     assert noise == pytest.approx(np.sum(w**2) / (8 * lam))
 
 
@@ -225,79 +316,3 @@ def test_choose_takes_the_smallest_and_the_next(errors):
     else:
         assert second != best
         assert errors[second] == min(errors[:best] + errors[best + 1 :])
-
-
-def test_every_draw_has_a_stream_of_its_own():
-    data, streams = p5.draw(config(), 0)
-    other, _ = p5.draw(config(), 1)
-    assert np.linalg.norm(data.beta) == pytest.approx(1)
-    assert not np.allclose(data.train_x[:4], data.test_x[:4])
-    assert not np.allclose(data.train_x, other.train_x)
-    five, six = (dd.draw_weights(streams, p, 3) for p in (5, 6))
-    assert not np.allclose(np.sqrt(5) * five, np.sqrt(6) * six[:5])
-
-
-def test_only_training_labels_are_noisy():
-    data, _ = p5.draw(config(noise_std=2.0, n_train=500), 0)
-    np.testing.assert_allclose(data.validation_y, data.validation_x @ data.beta)
-    np.testing.assert_allclose(data.test_y, data.test_x @ data.beta)
-    noise = data.train_y - data.train_x @ data.beta
-    assert abs(noise.std() - 2) < 6 * 2 / np.sqrt(2 * 500)
-
-
-def test_a_width_does_not_depend_on_the_other_widths():
-    whole = p5.study(**config())["test_error"]
-    part = p5.study(**config(n_features={"start": 6, "stop": 6, "step": 1}))["test_error"]
-    assert whole[whole["n_features"] == 6].reset_index(drop=True).equals(part)
-
-
-def test_a_replicate_does_not_depend_on_the_other_replicates():
-    one, two = (p5.study(**config(replicates=count))["test_error"] for count in (1, 2))
-    assert two[two["replicate"] == 0].reset_index(drop=True).equals(one)
-
-
-def test_tables_belong_together(tables):
-    widths = len(range(1, BLOCK["n_features"]["stop"] + 1, BLOCK["n_features"]["step"]))
-    replicates, grid = BLOCK["replicates"], BLOCK["lambda_grid"]["count"]
-    sizes = {"test_error": 2 * replicates * widths, "tuned_lambda": replicates * widths}
-    sizes |= {"summary": 2 * widths, "risk_grid": grid * widths, "decomposition": 2 * replicates * widths}
-    assert {name: len(tables[name]) for name in sizes} == sizes
-    errors = tables["test_error"]
-    tuned = errors[errors["tuning"] == "validated"].reset_index(drop=True)
-    assert tuned["lambda"].equals(tables["tuned_lambda"]["lambda"])
-    assert tuned["validation_mse"].equals(tables["tuned_lambda"]["validation_mse"])
-    assert (tables["tuned_lambda"]["margin"] >= 0).all()
-    means = errors.groupby(["n_features", "tuning"])["risk"].mean().to_numpy()
-    np.testing.assert_allclose(tables["summary"]["risk_mean"], means)
-    assert (tables["summary"]["risk_low"] <= tables["summary"]["risk_high"]).all()
-
-
-def test_one_replicate_has_no_interval():
-    summary = p5.study(**config())["summary"]
-    assert summary[["risk_low", "risk_high", "test_mse_low", "test_mse_high"]].isna().all(axis=None)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"noise_std": 0},
-        {"n_train": 1},
-        {"input_dim": 1},
-        {"n_validation": 1, "n_test": 1},
-        {"n_features": {"start": 5, "stop": 5, "step": 1}},
-        {"n_features": {"start": 1, "stop": 3, "step": 10}, "input_dim": 20},
-        {"lambda_grid": {"low": 0.01, "high": 1, "count": 1}},
-        {"fixed_lambda": 1e-6, "lambda_grid": {"low": 1e-6, "high": 1e-5, "count": 3}},
-        {"fixed_lambda": 1e6, "noise_std": 100, "replicates": 2},
-    ],
-)
-@pytest.mark.filterwarnings("error")
-def test_theorems_hold_in_every_configuration(changes):
-    claims = p5.study(**config(**changes))["claims"]
-    theorems = claims[claims["kind"] == "theorem"]
-    assert theorems.loc[theorems["holds"] != "yes", ["claim", "measured"]].to_numpy().tolist() == []
-
-
-def test_torch_is_not_imported():
-    code = "import sys, p5_double_descent, p5_figures; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts", check=True)

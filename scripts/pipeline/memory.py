@@ -5,22 +5,23 @@ import os
 BASE = 300 * 2**20  # bytes: the interpreter with its libraries
 SHARE = 0.8  # of the machine's memory that one job may plan with
 BYTES = 8  # of a float64
-PER_PENALTY = 10  # numbers that are kept of one width and one penalty
+PANEL = 128  # rows of the feature covariance that are formed at a time
+PER_PENALTY = 40  # numbers that are kept of one width and one penalty
 PER_ROW = 60  # numbers' worth of bytes that one row takes while tables are made
 
 
 def double_descent_bytes(study):
     """Peak bytes of problem 5: the matrices of the largest width, and what is kept of all fits.
 
-    study: the block ``double_descent``. With r = min(n, p) the largest width holds F (n x p), its right factor and the
-    image of that factor under the feature covariance (p x r each), the left factor (r x n), and three r x r matrices
-    inside the eigendecomposition; two more of n x p pass through.
+    study: the block ``double_descent``. With r = min(n, p) the largest width holds the features of all inputs, the
+    columns that meet the feature covariance (r, and two for each penalty) twice, two panels of that covariance, and
+    four r x r matrices inside the eigendecomposition.
     """
-    n, p = study["n_train"], largest_width(study["n_features"])
-    r, others = min(n, p), max(study["n_validation"], study["n_test"])
-    matrices = 3 * n * p + 2 * p * r + r * n + 3 * r * r + 2 * others * p
+    n, p, penalties = study["n_train"], largest_width(study["n_features"]), study["lambda_grid"]["count"] + 1
+    r, inputs = min(n, p), n + study["n_validation"] + study["n_test"]
+    matrices = inputs * p + 2 * p * (r + 2 * penalties) + 4 * r * r + 2 * PANEL * p
     fits = number_of_widths(study["n_features"]) * study["replicates"]
-    kept = fits * (PER_PENALTY * (study["lambda_grid"]["count"] + 1) + 2 * PER_ROW)
+    kept = fits * (PER_PENALTY * penalties + 2 * PER_ROW)
     return BASE + BYTES * (matrices + kept)
 
 

@@ -27,8 +27,8 @@ def written_whole(path):
         Path(draft).unlink(missing_ok=True)
 
 
-def write_table(table, path):
-    """Write a DataFrame as CSV: floats to six significant digits, booleans as yes and no."""
+def write_table(table, path, digits=SIGNIFICANT_DIGITS):
+    """Write a DataFrame as CSV: floats to ``digits`` significant digits, booleans as yes and no."""
     table = table.copy()
     for name in table.columns:
         if pd.api.types.is_bool_dtype(table[name]):
@@ -36,7 +36,7 @@ def write_table(table, path):
         elif pd.api.types.is_float_dtype(table[name]):
             table[name] = table[name] + 0.0  # a negative zero is printed as 0
     with written_whole(path) as draft:
-        table.to_csv(draft, index=False, float_format=f"%.{SIGNIFICANT_DIGITS}g", lineterminator="\n")
+        table.to_csv(draft, index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
 
 def read_table(path):
@@ -45,3 +45,8 @@ def read_table(path):
     if table.empty:
         raise ValueError(f"{path}: the table has no rows; delete it and run snakemake again")
     return table
+
+
+def read_numbers(path):
+    """A CSV of numbers and names for computing on: every digit is kept, empty cells are nan, no row is allowed."""
+    return pd.read_csv(path)

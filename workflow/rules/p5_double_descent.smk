@@ -1,19 +1,114 @@
 # Problem 5: double descent and the ridge penalty.
 
 
+scattergather:
+    replicates=min(config["double_descent"]["replicates"], 10),
+
+
+rule p5_sweep:
+    """Minimise |Fθ − Y|²/2 + λ|θ|²/2, F = ReLU(XW'), for every width p and every λ: one share of the replicates."""
+    input:
+        code=ancient(sources("scripts/p5_sweep.py")),
+    output:
+        fits=temp("results/p5/parts/fits-{scatteritem}.csv"),
+    log:
+        "results/logs/p5_sweep-{scatteritem}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        study=config["double_descent"],
+        code=fingerprint("scripts/p5_sweep.py"),
+    message:
+        "Problem 5: ridge regression at every width and penalty, share {wildcards.scatteritem} of the replicates"
+    script:
+        "../../scripts/p5_sweep.py"
+
+
+rule p5_auxiliary:
+    """A few replicates more closely: E risk = bias + σ² Σ s v'Mv/(s+λ)², residual/(1 − H), risk against N, one W for all p."""
+    input:
+        code=ancient(sources("scripts/p5_auxiliary.py")),
+    output:
+        decomposition="results/p5/decomposition.csv",
+        selection="results/p5/selection.csv",
+        samples="results/p5/samples.csv",
+        nested="results/p5/nested.csv",
+        checks=temp("results/p5/parts/checks.csv"),
+    log:
+        "results/logs/p5_auxiliary.log",
+    conda:
+        "../../environment.yml"
+    params:
+        study=config["double_descent"],
+        code=fingerprint("scripts/p5_auxiliary.py"),
+    message:
+        "Problem 5: the parts of the risk, ways to tune, sample size"
+    script:
+        "../../scripts/p5_auxiliary.py"
+
+
+rule p5_theory:
+    """The deterministic equivalent of E (θ'ReLU(Wx) − β'x)² at every p and λ, its least value over λ, and p → ∞."""
+    input:
+        code=ancient(sources("scripts/p5_theory.py")),
+    output:
+        theory="results/p5/theory.csv",
+        theory_grid="results/p5/theory_grid.csv",
+        baselines="results/p5/baselines.csv",
+    log:
+        "results/logs/p5_theory.log",
+    conda:
+        "../../environment.yml"
+    params:
+        study=config["double_descent"],
+        code=fingerprint("scripts/p5_theory.py"),
+    message:
+        "Problem 5: the theory's risk"
+    script:
+        "../../scripts/p5_theory.py"
+
+
+rule p5_course:
+    """The course's figure from its own random numbers: |f(x) − y| over 30 test points, λ = 0.01 and λ tuned in 2^−6 … 2^5."""
+    input:
+        code=ancient(sources("scripts/p5_course.py")),
+    output:
+        course="results/p5/course.csv",
+    log:
+        "results/logs/p5_course.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=fingerprint("scripts/p5_course.py"),
+    message:
+        "Problem 5: the course's own figure"
+    script:
+        "../../scripts/p5_course.py"
+
+
 rule p5_double_descent:
-    """Minimise |Fθ − Y|²/2 + λ|θ|²/2, F = ReLU(XW'), for every width p and every λ, with λ fixed and λ tuned for each p."""
+    """Means over the replicates with 95 % intervals, λ fixed and λ tuned for each p, beside the theory; what they decide."""
     input:
         code=ancient(sources("scripts/p5_double_descent.py")),
+        fits=gather.replicates("results/p5/parts/fits-{scatteritem}.csv"),
+        theory="results/p5/theory.csv",
+        theory_grid="results/p5/theory_grid.csv",
+        baselines="results/p5/baselines.csv",
+        decomposition="results/p5/decomposition.csv",
+        selection="results/p5/selection.csv",
+        samples="results/p5/samples.csv",
+        nested="results/p5/nested.csv",
+        checks="results/p5/parts/checks.csv",
+        course="results/p5/course.csv",
     output:
         test_error="results/p5/test_error.csv",
         tuned_lambda="results/p5/tuned_lambda.csv",
-        summary="results/p5/summary.csv",
         risk_grid="results/p5/risk_grid.csv",
-        decomposition="results/p5/decomposition.csv",
+        summary="results/p5/summary.csv",
         curves="results/p5/curves.csv",
         parts="results/p5/parts.csv",
         constants="results/p5/constants.csv",
+        decisions="results/p5/decisions.csv",
         claims="results/p5/claims.csv",
     log:
         "results/logs/p5_double_descent.log",
@@ -23,22 +118,30 @@ rule p5_double_descent:
         study=config["double_descent"],
         code=fingerprint("scripts/p5_double_descent.py"),
     message:
-        "Problem 5: ridge regression at every width and penalty"
+        "Problem 5: means over the replicates, and claims"
     script:
         "../../scripts/p5_double_descent.py"
 
 
 rule p5_figures:
-    """Test error and risk against p, the λ chosen for each p, and the smallest eigenvalue beside the parts of the risk."""
+    """Error and risk against p beside the theory, λ against p, noise and rest, risk over (p, λ) and over N, the course's figure."""
     input:
         code=ancient(sources("scripts/p5_figures.py")),
         summary="results/p5/summary.csv",
         tuned_lambda="results/p5/tuned_lambda.csv",
+        theory="results/p5/theory.csv",
+        baselines="results/p5/baselines.csv",
         decomposition="results/p5/decomposition.csv",
+        risk_grid="results/p5/risk_grid.csv",
+        samples="results/p5/samples.csv",
+        course="results/p5/course.csv",
     output:
         test_error="results/p5/test_error.svg",
         tuned_lambda="results/p5/tuned_lambda.svg",
         parts="results/p5/parts.svg",
+        heat_map="results/p5/heat_map.svg",
+        samples="results/p5/samples.svg",
+        course="results/p5/course.svg",
     log:
         "results/logs/p5_figures.log",
     conda:
@@ -52,4 +155,10 @@ rule p5_figures:
         "../../scripts/p5_figures.py"
 
 
-P5 = [*rules.p5_double_descent.output, *rules.p5_figures.output]
+P5 = [
+    *rules.p5_auxiliary.output[:4],
+    *rules.p5_theory.output,
+    *rules.p5_course.output,
+    *rules.p5_double_descent.output,
+    *rules.p5_figures.output,
+]

@@ -1,0 +1,80 @@
+"""Problem 5, the experiment: one share of the replicates, fitted at every width for every penalty."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from hw6 import double_descent as dd
+from pipeline.jobs import job_log
+from pipeline.tables import write_table
+
+FIXED = 0  # position of the fixed penalty; the grid follows
+VALUES = ("train_mse", "validation_mse", "test_mse", "risk", "size")
+COLUMNS = ["replicate", "n_features", "position", "lambda", *VALUES, "weights"]
+EXACT = 17  # digits that give a float64 back as it was
+LINES = 10  # of progress for a replicate
+
+
+def widths(config):
+    """The widths p as a range."""
+    return range(config["n_features"]["start"], config["n_features"]["stop"] + 1, config["n_features"]["step"])
+
+
+def penalties(config):
+    """The fixed penalty and behind it the ascending grid."""
+    grid = config["lambda_grid"]
+    return np.concatenate([[config["fixed_lambda"]], np.geomspace(grid["low"], grid["high"], grid["count"])])
+
+
+def validated(errors):
+    """Position of the penalty of least validation error among the errors of all penalties, the fixed one aside."""
+    return 1 + dd.choose(errors[1:])[0]
+
+
+def generators(config, replicate):
+    """``streams(stream, ...)`` of a replicate: the generator depends on seed, replicate, stream and width alone."""
+
+    def streams(stream, *index):
+        return np.random.default_rng([config["seed"], replicate, stream, *index])
+
+    return streams
+
+
+def draw(config, replicate, n_train=None):
+    """The data of a replicate, and its streams; a smaller ``n_train`` has the first samples of a larger one."""
+    streams = generators(config, replicate)
+    rest = config["n_validation"], config["n_test"]
+    n_train = config["n_train"] if n_train is None else n_train
+    return dd.draw_data(streams, config["input_dim"], config["noise_std"], n_train, *rest), streams
+
+
+def share_of(item, replicates):
+    """The replicates of share ``k-of-n``: every n-th, from the k-th on."""
+    k, n = map(int, item.split("-of-"))
+    return range(replicates)[k - 1 :: n]
+
+
+def fits_table(config, replicates):
+    """A row: replicate x width x position of the penalty. What was found, with the risk and the size |theta|."""
+    lambdas, all_widths = penalties(config), widths(config)
+    blocks = []
+    for replicate in replicates:
+        data, streams = draw(config, replicate)
+        weights = partial(dd.draw_weights, streams, input_dim=config["input_dim"])
+        fits = dd.sweep(data, weights, all_widths, lambdas, parts=False, left_out=False, checks=False)
+        for done, (p, fit) in enumerate(fits, start=1):
+            values = {name: getattr(fit, name) for name in VALUES}
+            place = {"replicate": replicate, "n_features": p, "position": np.arange(len(lambdas)), "lambda": lambdas}
+            blocks.append(pd.DataFrame(place | values | {"weights": fit.weights}))
+            if done % max(len(all_widths) // LINES, 1) == 0 or done == len(all_widths):
+                print(f"replicate {replicate}: {done} of {len(all_widths)} widths, up to p = {p}", flush=True)
+    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=COLUMNS)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake):
+        block = snakemake.params.study
+        share = share_of(snakemake.wildcards.scatteritem, block["replicates"])
+        print(f"share {snakemake.wildcards.scatteritem}: {len(share)} of {block['replicates']} replicates", flush=True)
+        write_table(fits_table(block, share), snakemake.output.fits, digits=EXACT)
