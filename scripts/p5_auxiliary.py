@@ -17,6 +17,7 @@ from pipeline.tables import SIGNIFICANT_DIGITS, write_table
 VALIDATION_NOISE = max(dd.Stream) + 1  # a stream of its own
 SHARED_WEIGHTS = max(dd.Stream) + 2
 SAMPLE_SIZES = (0.25, 0.4, 0.55, 0.7, 0.85, 0.95, 1.0, 1.05, 1.2, 1.5, 2.0, 3.0)  # N over p
+MOST_SAMPLES = 4  # times n_train: if all widths are far above it, the larger sizes are left out
 METHODS = ("validation", "validation_noisy", "leave_one_out", "gcv", "oracle_draw", "oracle_mean")
 CHECK_ROWS = 300  # what the independent solutions are asked to solve at most
 CHECK_FEATURES = 700
@@ -149,7 +150,8 @@ def samples_table(config):
     ``tuned``: the penalty of the grid by validation; in theory the best one of the grid.
     """
     p, lambdas, d = nearest(widths(config), config["n_train"]), penalties(config), config["input_dim"]
-    sizes = np.unique(np.maximum(1, np.rint(np.multiply(SAMPLE_SIZES, p)).astype(int)))
+    sizes = np.rint(np.multiply(SAMPLE_SIZES, p)).astype(int)
+    sizes = np.unique(np.clip(sizes, 1, MOST_SAMPLES * config["n_train"]))
     rows = []
     for replicate in range(config["auxiliary_replicates"]):
         whole, streams = draw(config, replicate, sizes[-1])

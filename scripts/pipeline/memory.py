@@ -20,9 +20,19 @@ def double_descent_bytes(study):
     n, p, penalties = study["n_train"], largest_width(study["n_features"]), study["lambda_grid"]["count"] + 1
     r, inputs = min(n, p), n + study["n_validation"] + study["n_test"]
     matrices = inputs * p + 2 * p * (r + 2 * penalties) + 4 * r * r + 2 * PANEL * p
+    matrices = max(matrices, sample_size_matrices(study, n, penalties))
     fits = number_of_widths(study["n_features"]) * study["replicates"]
     kept = fits * (PER_PENALTY * penalties + 2 * PER_ROW)
     return BASE + BYTES * (matrices + kept)
+
+
+def sample_size_matrices(study, n, penalties):
+    """Float64 numbers in the study of sample sizes: up to 3 p and 4 n samples at the width p nearest n."""
+    smallest, step = study["n_features"]["start"], study["n_features"]["step"]
+    p = min(largest_width(study["n_features"]), smallest + max(0, n - smallest + step // 2) // step * step)
+    samples = min(3 * p, 4 * n)
+    r = min(samples, p)
+    return (samples + study["n_validation"] + study["n_test"]) * p + 2 * p * penalties + 4 * r * r + 2 * PANEL * p
 
 
 def number_of_widths(widths):
