@@ -12,7 +12,7 @@ include: "workflow/rules/common.smk"
 configfile: "workflow/config.yaml"
 
 
-config.update(checked_config())
+config.update(CHECKED_CONFIG)
 
 
 include: "workflow/rules/p1_dropout.smk"

@@ -37,4 +37,4 @@ def summary():
     return f"The report is in {' and '.join(REPORT_DOCUMENTS)}. {gate.read_text().strip()}"
 
 
-checked_config()
+CHECKED_CONFIG = checked_config()
