@@ -4,10 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: report test lint docs benchmark
+.PHONY: report test lint docs benchmark pipeline-report
 
 report: .venv/complete ## compute everything that is stale and render the report
 	$(BIN)/snakemake --cores all
+
+pipeline-report: report ## unfold Snakemake's own report, with captions and run times: pipeline-report/report.html
+	$(BIN)/snakemake --report pipeline-report.zip
+	$(BIN)/python -m zipfile -e pipeline-report.zip .
 
 test: .venv/complete ## run the tests
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""Bring the parts of the README that the project generates up to date: the keys, the answers, and the two figures.
+"""Bring the generated pages up to date: the README's keys, answers and figures, and results.md.
 
 Run by `make docs` after the default experiment; tests/test_docs.py compares.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
+
+from results_page import results_page  # noqa: E402
 
 from pipeline.config import allowed, read_yaml  # noqa: E402
 from pipeline.display import flat_config, looked_up  # noqa: E402
@@ -33,6 +35,7 @@ def answers_table(variables):
     """The answers of the report's opening as a Markdown table; variables: what the report quotes."""
     opening = (ROOT / "report/_opening.qmd").read_text(encoding="utf-8")
     opening = re.sub(r"\{\{< var (\S+) >\}\}", lambda match: looked_up(variables, match.group(1)), opening)
+    opening = re.sub(r"\[([^\]]+)\]\(#num-[^)]+\)\{[^}]+\}", r"\1", opening)  # the links to the appendix
     rows = ["| Problem | Answer |", "|:--|:--|"]
     for title, answer in re.findall(r"^\d\. \*(.+?)\* \(@sec-p\d\)\. (.+(?:\n   .+)*)", opening, flags=re.MULTILINE):
         rows.append(f"| {title} | {' '.join(answer.split())} |")
@@ -64,5 +67,6 @@ def _leaves(schema, path=""):
 if __name__ == "__main__":
     readme = ROOT / "README.md"
     readme.write_text(refreshed(readme.read_text(encoding="utf-8"), ROOT / "results"), encoding="utf-8")
+    (ROOT / "docs/results.md").write_text(results_page(), encoding="utf-8")
     for figure, name in FIGURES.items():
         shutil.copyfile(ROOT / "results" / figure, ROOT / "docs" / name)

@@ -1,8 +1,10 @@
--- What both engines share, after cross-references: answer boxes, claim marks, and alternative texts for formulas and
--- pictures (PDF/UA asks for both). Attributes are lists, not tables, whose order would change from run to run.
+-- What both engines share, after cross-references: answer boxes, claim marks, the links between a quoted number and its
+-- row in the appendix, attached files, and alternative texts for formulas and pictures (PDF/UA asks for both).
+-- Attributes are lists, not tables, whose order would change from run to run.
 
 local TYPST = FORMAT == 'typst'
-local marks = {}
+local CALLS = {['claim-name'] = true, method = true, digest = true, ['number-name'] = true, ['source-name'] = true}
+local marks, alternatives, places = {}, {}, {}
 
 local function raw(text)
   return pandoc.RawInline('typst', text)
@@ -50,45 +52,105 @@ local function claim(span)
   return pandoc.Span{span, pandoc.Link({pandoc.Str(mark)}, '#' .. name, label, attributes)}
 end
 
--- The name of a claim in its table is the target of the marks.
-local function claim_name(span)
-  if not span.classes:includes('claim-name') then return nil end
-  if TYPST then
-    return pandoc.Span{raw('#claim-name['), pandoc.Str(span.identifier), raw('] <' .. span.identifier .. '>')}
-  end
+-- A span that the template of the PDF has a function for: #name[…] <label>.
+local function call(span)
+  local name = span.classes[1]
+  if not (TYPST and CALLS[name]) then return nil end
+  local target = span.identifier ~= '' and '<' .. span.identifier .. '>' or ''
+  return pandoc.Span{raw('#' .. name .. '['), pandoc.Span(span.content), raw(']' .. target)}
 end
 
-local function method(span)
-  if not (TYPST and span.classes:includes('method')) then return nil end
-  return pandoc.Span{raw('#method['), pandoc.Span(span.content), raw(']')}
+-- A quoted number, or a table named in a caption, leads to its row in the appendix, and can be found again from there; of
+-- several numbers in one sentence (`again`), the first one.
+local function quoted_link(link)
+  if not (link.classes:includes('quoted') or link.classes:includes('data')) then return nil end
+  local target, place = link.target:sub(2), ''
+  if not link.classes:includes('again') then
+    places[target] = (places[target] or 0) + 1
+    place = 'use-' .. target .. '-' .. places[target]
+  end
+  if TYPST then
+    local name = place ~= '' and '<' .. place .. '>' or ''
+    return pandoc.Span{raw('#quoted(<' .. target .. '>)['), pandoc.Span(link.content), raw(']' .. name)}
+  end
+  link.identifier = place
+  return link
+end
+
+-- The way back from a row: the pages in print, numbered links on the screen.
+local function uses(span)
+  local target = span.attributes.of
+  local count = target and places[target]
+  if not count then return target and {} or nil end
+  if TYPST then return raw('#uses("' .. target .. '", ' .. count .. ')') end
+  local links = pandoc.Inlines{}
+  for place = 1, count do
+    local name = pandoc.Attr('', {'use'}, {{'aria-label', 'Back to place ' .. place .. ' of ' .. target}})
+    links:extend{pandoc.Link({pandoc.Str(tostring(place))}, '#use-' .. target .. '-' .. place, '', name), pandoc.Space()}
+  end
+  return pandoc.Span(links, {class = 'uses'})
+end
+
+local function source(block)
+  return TYPST and block.classes:includes('source') and between(block, '#source[') or nil
 end
 
 local function divisions(block)
-  return answer(block) or long(block)
+  return answer(block) or long(block) or source(block)
 end
 
 local function spans(span)
-  return claim(span) or claim_name(span) or method(span)
+  return claim(span) or call(span)
+end
+
+-- Formulas in an alternative text become plain words: x² for $x^2$.
+local function plain(inlines)
+  local text = pandoc.write(pandoc.Pandoc{pandoc.Plain(inlines)}, 'plain', {wrap_text = 'wrap-none'})
+  return (text:gsub('%s+', ' '):gsub(' $', ''))
 end
 
 local function picture(image)
-  local alternative = image.attributes['fig-alt'] or image.attributes.alt or pandoc.utils.stringify(image.caption)
+  local alternative = alternatives[image.src] or pandoc.utils.stringify(image.caption)
   if TYPST then return raw('#image(' .. quoted(image.src) .. ', alt: ' .. quoted(alternative) .. ')') end
   image.attributes['fig-alt'] = nil
   image.caption = {pandoc.Str(alternative)}
   return image
 end
 
+-- The tables behind the report travel inside the PDF.
+local function attach(doc, files)
+  for _, file in ipairs(TYPST and files or {}) do
+    local path, about = pandoc.utils.stringify(file.path), pandoc.utils.stringify(file.about)
+    local kind = path:match('%.csv$') and 'text/csv' or 'text/plain'
+    doc.blocks:insert(pandoc.RawBlock('typst', '#pdf.attach(' .. quoted('data/' .. path) .. ', relationship: "source", mime-type: '
+      .. quoted(kind) .. ', description: ' .. quoted(about) .. ')'))
+  end
+end
+
 -- Typst spaces bars and attaches exponents to them rightly only if they come as fences: |x| as \left|x\right|.
 local function fenced(tex)
   tex = tex:gsub('\\|(.-)\\|', '\\lVert %1 \\rVert'):gsub('\\[lr]vert%s?', '|')
-  tex = tex:gsub('(\\%a+)|', '%1\1'):gsub('|(.-)|', '\\left\1%1\\right\1')
+  tex = tex:gsub('\\left|', '\\left\1'):gsub('\\right|', '\\right\1')
+  tex = tex:gsub('|(.-)|', '\\left\1%1\\right\1')
   return (tex:gsub('\1', '|'))
+end
+
+-- Fences around what is no higher than a line do not grow, and no space stands between a name and its argument.
+local function settled(formula)
+  local function fence(bar)
+    return function(inner)
+      if inner:find('frac') or inner:find('sum') then return nil end
+      return 'lr(size: #1em, ' .. bar .. inner .. bar .. ')'
+    end
+  end
+  formula = formula:gsub('lr%(bar%.v%.double (.-) bar%.v%.double%)', fence(' bar.v.double '))
+  formula = formula:gsub('lr%(|([^|]-)|%)', fence('|'))
+  return (formula:gsub('"(%a+)" (\\?[%(c])', 'op("%1") %2'))
 end
 
 local function typst_formula(math)
   local formula = pandoc.Math(math.mathtype, fenced(math.text))
-  return (pandoc.write(pandoc.Pandoc{pandoc.Plain{formula}}, 'typst'):gsub('%s+$', ''))
+  return settled((pandoc.write(pandoc.Pandoc{pandoc.Plain{formula}}, 'typst'):gsub('%s+$', '')))
 end
 
 -- A formula wider than a phone scrolls inside its own box, as a wide table does.
@@ -98,6 +160,22 @@ local function formula(math)
     return raw('#math.equation(block: ' .. tostring(display) .. ', alt: ' .. quoted(math.text) .. ', ' .. typst_formula(math) .. ');')
   end
   return display and pandoc.Span({math}, scrolling('display', 'Formula')) or nil
+end
+
+-- Browsers break a line behind a formula, even before a comma. What clings to it stays on its line: punctuation, and over
+-- spaces that do not break, the next word.
+local function unbroken(inlines)
+  if TYPST then return nil end
+  for index = #inlines - 1, 1, -1 do
+    local math, after, last = inlines[index], inlines[index + 1], index
+    if math.t == 'Math' and math.mathtype == 'InlineMath' and after.t == 'Str' then
+      while inlines[last + 1] and inlines[last + 1].t ~= 'Space' and inlines[last + 1].t ~= 'SoftBreak' do last = last + 1 end
+      local together = pandoc.Inlines{table.unpack(inlines, index, last)}
+      for _ = index, last do inlines:remove(index) end
+      inlines:insert(index, pandoc.Span(together, {class = 'unbroken'}))
+    end
+  end
+  return inlines
 end
 
 -- A numbered formula is three inlines, an opening, the formula and a closing with its label; it becomes one.
@@ -118,12 +196,19 @@ end
 -- A table wider than a phone scrolls inside its own box, which the keyboard reaches.
 local function wide_table(block)
   if TYPST then return nil end
-  return pandoc.Div({block}, scrolling('scroll', 'Table'))
+  local name = block.attributes['aria-label'] or 'Table'
+  block.attributes['aria-label'] = nil
+  return pandoc.Div({block}, scrolling('scroll', name))
 end
 
 function Pandoc(doc)
   for name, mark in pairs(doc.meta['claim-marks'] or {}) do marks[name] = pandoc.utils.stringify(mark) end
-  doc.meta['claim-marks'] = nil
+  for source, text in pairs(doc.meta.alternatives or {}) do alternatives[source] = plain(text) end
+  attach(doc, doc.meta.attachments or {})
+  doc.meta['claim-marks'], doc.meta.alternatives, doc.meta.attachments = nil, nil, nil
   doc = doc:walk{Inlines = numbered_formulas}
+  doc = doc:walk{Inlines = unbroken}
+  doc = doc:walk{traverse = 'topdown', Link = quoted_link, Image = function(image) return image, false end}
+  doc = doc:walk{Span = uses}
   return doc:walk{Div = divisions, Span = spans, Image = picture, Math = formula, Table = wide_table}
 end

@@ -367,8 +367,8 @@ def rounding_claims(table):
         ),
         finding(
             "p1-leaky-not-exact",
-            f"For leaky ReLU the two orders differ in their last bits on {100 * leaky['unequal_share']:.1f} % of the "
-            f"{leaky['entries']:,} float32 entries tried.",
+            f"For leaky ReLU the two orders differ in their last bits on {100 * leaky['unequal_share']:.1f}\u202f% of "
+            f"the {leaky['entries']:,} float32 entries tried.",
             int(leaky["unequal"]),
             ">",
             0,
@@ -389,7 +389,7 @@ def log_periodic_claims(table):
             here["gap"],
             "<=",
             ROUNDING,
-            method="Largest relative difference of s(cz) and c s(z) over one period of log z",
+            method="Largest relative difference of $\\sigma(cz)$ and $c\\,\\sigma(z)$ over one period of log z",
             source=source,
         ),
         theorem(
@@ -404,11 +404,11 @@ def log_periodic_claims(table):
         finding(
             "p1-log-periodic-fails",
             f"At $p = {there['dropout_p']:g}$ the log-periodic activation made for $p = {here['dropout_p']:g}$ does "
-            f"not commute: the two orders differ by up to {100 * there['gap']:.1f} % of $\\lvert c'z\\rvert$.",
+            f"not commute: the two orders differ by up to {100 * there['gap']:.1f}\u202f% of $\\lvert c'z\\rvert$.",
             there["gap"],
             ">",
             0.01,
-            method="Largest relative difference of s(c'z) and c' s(z) over one period of log z",
+            method="Largest relative difference of $\\sigma(c'z)$ and $c'\\,\\sigma(z)$ over one period of log z",
             source=source,
         ),
     ]

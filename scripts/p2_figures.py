@@ -40,6 +40,7 @@ def draw_variance(axes, table):
             markersize=3.5,
             markerfacecolor=colour if name in QUOTED else "white",
             elinewidth=0.9,
+            zorder=3 if name == "base" else 2.5,
         )
     deepest = table["layer"].max()
     axes.set(xlabel="layer $\\ell$", xlim=(1 - 0.1 * deepest, 1.25 * deepest))

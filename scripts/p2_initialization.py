@@ -10,6 +10,7 @@ import torch
 
 from hw6 import initialization as hw6
 from pipeline.claims import claims_table, finding, stays_under, theorem
+from pipeline.display import formatted
 from pipeline.jobs import job_log
 from pipeline.tables import write_table
 
@@ -92,6 +93,7 @@ def relu_rows(name, widths, simulation):
 def split_row(name, widths, simulation):
     """How much of the output's variance comes from the input and how much from the biases."""
     input_part, bias_part = hw6.variance_parts(widths)
+    square, square_se = hw6.mean_and_error(simulation.square[:, -1])
     input_simulated, input_se = hw6.mean_and_error(simulation.spread.mean(axis=1))
     bias_simulated, bias_se = hw6.mean_and_error((simulation.centre**2).mean(axis=1))
     return {
@@ -99,7 +101,8 @@ def split_row(name, widths, simulation):
         "widths": architecture(widths),
         "depth": len(widths) - 1,
         "variance": hw6.variances(widths)[-1],
-        "variance_simulated": hw6.mean_and_error(simulation.square[:, -1])[0],
+        "variance_simulated": square,
+        "variance_se": square_se,
         "input_part": input_part,
         "input_part_simulated": input_simulated,
         "input_part_se": input_se,
@@ -210,7 +213,7 @@ def installed_claims(tables):
             float(largest),
             "<=",
             1 + 1e-6,  # nn.Linear draws in float32
-            method=f"largest absolute entry times √n over {int(table['count'].sum())} parameters of real layers",
+            method=f"largest absolute entry times √n over {int(table['count'].sum()):,} parameters of real layers",
             source="p2/installed.csv",
         ),
         theorem(
@@ -219,7 +222,8 @@ def installed_claims(tables):
             float(table["scaled_distance"].max()),
             "<=",
             math.sqrt(math.log(2 / CHANCE) / 2),
-            method=f"Kolmogorov's distance times √count; a uniform law fails with probability ≤ {CHANCE:g} (Massart)",
+            method="Kolmogorov's distance times √count; a uniform law fails with probability ≤ "
+            f"{formatted(CHANCE, '.0e')} (Massart)",
             source="p2/installed.csv",
         ),
     ]
@@ -281,8 +285,8 @@ def findings(tables):
         _simulated("p2-split-simulated", "a simulated part", "its formula", parts, "p2/split.csv"),
         finding(
             "p2-forgets",
-            f"In the network {deep['widths']} the input makes {100 * deep['input_share']:.2g} % of the output's "
-            "variance: at initialisation the network has all but forgotten its input.",
+            f"In the network {deep['widths']} the input makes up {100 * deep['input_share']:.2g}\u202f% of the "
+            "output's variance: at initialisation the network has all but forgotten its input.",
             float(deep["input_share"]),
             "<=",
             0.01,
@@ -298,7 +302,7 @@ def findings(tables):
         ),
         finding(
             "p2-heavier-tails",
-            f"The output of {base['widths']} has kurtosis {base['kurtosis']:.5f}, above the Gaussian's 3: "
+            f"The output of {base['widths']} has kurtosis {base['kurtosis']:.3f}, above the Gaussian's 3: "
             "its tails are heavier.",
             float(base["kurtosis"]),
             ">",
@@ -309,7 +313,7 @@ def findings(tables):
         finding(
             "p2-lighter-tails",
             f"The output of {deep['widths']} has kurtosis {deep['kurtosis']:.3f}, below the Gaussian's 3: "
-            "the bounded biases show through.",
+            "the uniform biases show through.",
             float(deep["kurtosis"]),
             "<",
             3,

@@ -8,6 +8,7 @@ import torch
 
 from hw6 import residual
 from pipeline.claims import claims_table, finding, stays_under, theorem
+from pipeline.display import formatted
 from pipeline.jobs import job_log
 from pipeline.tables import write_table
 
@@ -309,7 +310,7 @@ def path_claims(paths):
         ),
         theorem(
             "p3-path-half",
-            "Breaking layer $j$ deletes exactly the half of the paths through $j$.",
+            "Breaking layer $j$ deletes exactly the paths through its weights, half of all.",
             int(strays),
             "=",
             0,
@@ -349,8 +350,9 @@ def growth_claims(growth):
         *factors,
         finding(
             "p3-growth",
-            f"After {layers} layers the simulated mean square is {_scientific(last['residual'])} with skips and "
-            f"{_scientific(last['plain'])} without, and at every depth it lies within 4 standard errors of the theory.",
+            f"After {layers} layers the simulated mean square is {formatted(last['residual'], '.3g')} with skips "
+            f"and {formatted(last['plain'], '.3g')} without, and at every depth it lies within 4 standard errors of "
+            "the theory.",
             float(off.max()),
             "<=",
             4.0,
@@ -372,13 +374,6 @@ def _error(value, reference):
 
 def _power(error):
     return stays_under(error, ROUNDING)
-
-
-def _scientific(value):
-    if 0.01 <= value < 1000:
-        return f"${value:.3g}$"
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return f"${mantissa} \\cdot 10^{{{int(exponent)}}}$"
 
 
 if __name__ == "__main__":

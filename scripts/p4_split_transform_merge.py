@@ -182,7 +182,7 @@ def saving_claims(savings, plain, split, channels, bottleneck, block):
     return [
         theorem(
             "p4-saving",
-            "For every divisor B of m, the plain construction has (B − 1)(k²m²/B − C) more parameters.",
+            "For every divisor $B$ of $m$, the plain construction has $(B-1)(k^2m^2/B - C)$ more parameters.",
             int(np.count_nonzero(saved != stm.saving(channels, bottleneck, b, kernel))),
             "=",
             0,
@@ -191,7 +191,7 @@ def saving_claims(savings, plain, split, channels, bottleneck, block):
         ),
         theorem(
             "p4-saving-parts",
-            "The 1×1 weights stay the same, the k×k weights fall by the factor B, the biases grow by (B − 1)C.",
+            "The 1×1 weights stay the same, the $k×k$ weights fall by the factor $B$, the biases grow by $(B-1)C$.",
             int(parts_differ.sum()),
             "=",
             0,
@@ -201,7 +201,7 @@ def saving_claims(savings, plain, split, channels, bottleneck, block):
         finding(
             "p4-saving-here",
             f"Here $Bg = m$, and the saving is {branches - 1} · {per_branch:,.6g} = {here:,} parameters, "
-            f"{100 * here / count:.1f} % of the plain construction.",
+            f"{100 * here / count:.1f}\u202f% of the plain construction.",
             here if branches * width == bottleneck else f"Bg = {branches * width}",
             "=",
             stm.saving(channels, bottleneck, branches, kernel),
@@ -210,7 +210,7 @@ def saving_claims(savings, plain, split, channels, bottleneck, block):
         ),
         theorem(
             "p4-largest-saving",
-            "No divisor of m saves more than (km − √C)² parameters.",
+            "No divisor of $m$ saves more than $(km - \\sqrt{C})^2$ parameters.",
             int(saved.max()),
             "<=",
             round(stm.largest_saving(channels, bottleneck, kernel), 6),
@@ -228,7 +228,7 @@ def saving_claims(savings, plain, split, channels, bottleneck, block):
         ),
         theorem(
             "p4-break-even",
-            "A divisor B > 1 of m saves parameters exactly if B < k²m²/C.",
+            "A divisor $B > 1$ of $m$ saves parameters exactly if $B < k^2m^2/C$.",
             int(np.count_nonzero((saved > 0) != ((b > 1) & (b < edge)))),
             "=",
             0,
@@ -255,7 +255,8 @@ def cost_claims(layers, costs):
         ),
         theorem(
             "p4-activations",
-            "The convolutions put out 2m + C numbers per pixel in the plain construction, B(2g + C) in the split one.",
+            "The convolutions put out $2m + C$ numbers per pixel in the plain construction, "
+            "$B(2g + C)$ in the split one.",
             int(np.abs(costs["activations_per_pixel"].to_numpy() - outputs).max()),
             "=",
             0,
@@ -320,7 +321,7 @@ def function_claims(block, image_size, seed):
         ),
         finding(
             "p4-relu-order-matters",
-            f"On a random image the two orders differ in {100 * share:.1f} % of the outputs.",
+            f"On a random image the two orders differ in {100 * share:.3g}\u202f% of the outputs.",
             share,
             ">",
             0.0,

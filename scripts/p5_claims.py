@@ -8,6 +8,7 @@ from p5_auxiliary import nearest
 from p5_decisions import BLOCK, ERRORS, NESTED_BLOCK
 from p5_sweep import FIXED, widths
 from pipeline.claims import finding, stays_under, theorem
+from pipeline.display import formatted
 
 PEAK = (0.9, 1.1)  # of N: where the fixed curve is to be largest
 MARGIN = 0.02  # largest rise of the tuned curve that counts as none
@@ -24,8 +25,7 @@ def theorems(config, arrays, tables):
     return [
         theorem(
             "p5-exact",
-            "At every width and penalty that is looked at more closely, the gradient of the objective vanishes up to "
-            "rounding.",
+            "At every width and penalty of the first draws, the gradient of the objective vanishes up to rounding.",
             stays_under(checks["slope"], 1e-9),
             "<=",
             1e-9,
@@ -74,12 +74,12 @@ def theorems(config, arrays, tables):
             checks["risk"],
             "<=",
             7.0,
-            method=f"{config['n_risk']} fresh inputs at widths around $N$; largest difference in standard errors",
+            method=f"{config['n_risk']:,} fresh inputs at widths around $N$; largest difference in standard errors",
             source=source,
         ),
         theorem(
             "p5-left-out",
-            "The residual over $1 - H_{ii}$ is the error at sample $i$ of the fit without it.",
+            "The residual divided by $1 - h_{ii}$ is the error at sample $i$ of the fit without it.",
             stays_under(checks["left_out"], 1e-9),
             "<=",
             1e-9,
@@ -88,7 +88,7 @@ def theorems(config, arrays, tables):
         ),
         theorem(
             "p5-noise-part",
-            "The label noise's part of the risk is the stated sum over singular values.",
+            "The label noise's part of the risk is the stated sum over the eigenvalues $s_k$.",
             stays_under(checks["noise"], 1e-9),
             "<=",
             1e-9,
@@ -173,11 +173,8 @@ def percent(value, digits=1):
 
 
 def power(value):
-    """A small positive number with one digit, as TeX."""
-    if not 0 < value < np.inf:
-        return f"${value:g}$".replace("inf", "\\infty")
-    mantissa, exponent = f"{value:.0e}".split("e")
-    return f"${mantissa} \\times 10^{{{int(exponent)}}}$"
+    """A small positive number with one digit, as Markdown."""
+    return formatted(value, ".0e") if 0 < value < np.inf else f"{value:g}".replace("inf", "∞")
 
 
 def draws(config):
@@ -354,7 +351,8 @@ def tuning_findings(config, tables):
         ),
         finding(
             "p5-grid-edge",
-            f"The chosen penalty lies at an edge of the grid in {edges} of {len(tuned)} fits, at most one in twenty.",
+            f"The chosen penalty lies at an edge of the grid in {edges:,} of {len(tuned):,} fits, "
+            "at most one in twenty.",
             edges / len(tuned),
             "<=",
             0.05,
@@ -381,7 +379,7 @@ def noise_finding(config, decomposition):
     total = row["noise"] + row["bias"]
     return finding(
         "p5-noise-dominates",
-        f"At $p = {p}$ with {penalty(config)} the label noise contributes {row['noise']:.2f} and everything else "
+        f"At $p = {p}$ with {penalty(config)} the label noise contributes {row['noise']:.2f} and the rest "
         f"{row['bias']:.2f}.",
         float(row["noise"] / total) if total > 0 else None,
         ">=",
@@ -429,8 +427,8 @@ def samples_finding(config, samples):
     p, n = int(peak["n_features"]), int(peak["n_train"])
     return finding(
         "p5-samples",
-        f"With $p = {p}$ features and {penalty(config)}, more data first harm: the risk is largest at {n} training "
-        f"points.",
+        f"With $p = {p}$ features and {penalty(config)} the risk is largest at {n} training points: "
+        "more data can harm.",
         n / p,
         "in",
         SAMPLES_PEAK,

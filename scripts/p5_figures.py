@@ -211,9 +211,13 @@ def _edges(centres):
 
 
 def _plain_ticks(axes):
-    """Powers of ten written as plain numbers on a logarithmic vertical axis."""
+    """Powers of ten on a logarithmic vertical axis, written out where they are short."""
+
+    def written(value, _):
+        return f"{value:g}" if 1e-3 <= value < 1e5 else f"$10^{{{round(np.log10(value))}}}$"
+
     axes.yaxis.set_major_locator(LogLocator(numticks=9))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(written))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 

@@ -11,24 +11,27 @@ from pipeline.rendering import RenderingError, check_sources, render_with_pandoc
 from pipeline.tables import written_whole
 
 
-def stage(folder, sources, results, web):
+def stage(folder, sources, shown, attached, web):
     """Lay the report's sources and the results it shows side by side, as the Quarto project that both engines read.
 
-    sources: files below report/; results: files below results/, or below results/report/; web: for the HTML page.
+    sources: files below report/; shown: files below results/, or below results/report/; attached: the same, for the
+    folder data/; web: for the HTML page.
     """
-    for base, files in (("report", sources), ("results", results)):
+    for place, files in ((folder, sources), (folder, shown), (folder / "data", attached)):
         for file in map(Path, files):
-            inside = file.relative_to("results/report" if file.is_relative_to("results/report") else base)
-            (folder / inside).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / inside)
+            base = next(base for base in ("report", "results/report", "results") if file.is_relative_to(base))
+            copy = place / file.relative_to(base)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
     stage_fonts(folder / "fonts", web)
 
 
 if __name__ == "__main__":
     with job_log(snakemake), tempfile.TemporaryDirectory(prefix=".rendering-", dir="results/report") as place:
         folder = Path(place)
-        shown = [*snakemake.input.parts, *snakemake.input.figures]
-        stage(folder, snakemake.input.sources, shown, web=snakemake.params.format == "html")
+        shown = [*snakemake.input.parts, *snakemake.input.shown]
+        attached = snakemake.input.get("attached", [])
+        stage(folder, snakemake.input.sources, shown, attached, web=snakemake.params.format == "html")
         print(f"Rendering {snakemake.params.format} with {snakemake.params.engine}.", flush=True)
         quarto = snakemake.params.engine.startswith("quarto")
         render = render_with_quarto if quarto else render_with_pandoc

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_OUT = shutil.ignore_patterns(
+    *(".git", ".venv", ".snakemake", "__pycache__", ".*_cache", ".hypothesis", "node_modules"),  # not the project's
+    *("results", "pipeline-report*"),
+)
 SMALL = ["--configfile", "tests/config.yaml"]
 
 

@@ -1,7 +1,21 @@
 #!/bin/sh
-# System packages of Debian or Ubuntu that some tests need; a test that lacks its program is skipped by name.
+# What some tests need beside .venv, for Debian or Ubuntu; a test that lacks its program is skipped by name.
 #   poppler-utils: pdftotext, pdffonts and pdfinfo read the PDF as another program sees it.
-# Run as root: sh tests/system-packages.sh
+#   chromium, nodejs (20 or newer), npm: tests/page/check.mjs looks at the page in a browser.
+#   default-jre-headless: runs the Nu HTML checker.
+#   the packages of tests/page/package-lock.json, from npm: axe-core, playwright-core, vnu-jar.
+# Installs only what is missing. Run as root: sh tests/system-packages.sh
 set -eu
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends poppler-utils >/dev/null
+missing=""
+needs() { command -v "$1" >/dev/null || missing="$missing $2"; }
+needs pdftotext poppler-utils
+needs chromium chromium
+needs node nodejs
+needs npm npm
+needs java default-jre-headless
+if [ -n "$missing" ]; then
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of names
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+npm ci --silent --prefix "$(dirname "$0")/page" || echo "npm could not install tests/page: its tests are skipped" >&2

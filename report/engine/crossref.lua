@@ -75,7 +75,8 @@ local function tabular(block)
     local share = shares()
     return {column[1], share and tonumber(share) / 100 or nil}
   end)
-  block.caption, block.attr = pandoc.Caption(), pandoc.Attr()
+  local name = NAMES.tbl .. ' ' .. (counts.tbl or 0) + 1
+  block.caption, block.attr = pandoc.Caption(), pandoc.Attr('', {}, {{'aria-label', name}})
   return float(label, 'top', {block}, caption)
 end
 

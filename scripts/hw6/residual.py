@@ -98,7 +98,7 @@ def pull_back(row, slope, weight, skip):
 
 
 def gradients(net, x):
-    """The derivatives of y_L by every b_l and A_l: (db, dA), in their shapes.
+    """The derivatives of y_L with respect to every b_l and A_l: (db, dA), in their shapes.
 
     dy_L/db_l = g_l diag(s_l) and dy_L/dA_l = (dy_L/db_l)^T y_{l-1}^T,
     where g_L = 1 and g_{l-1} = g_l dy_l/dy_{l-1}.

@@ -12,6 +12,14 @@ import pandas as pd
 
 MINUS = "\u2212"
 NARROW_SPACE = "\u202f"
+HARD_SPACE = "\u00a0"
+FIGURE_SPACE = "\u2007"
+POINT_SPACE = "\u2008"
+TIMES = f"{NARROW_SPACE}×{NARROW_SPACE}10"
+WIDTHS = {FIGURE_SPACE: rf"[\d×–{MINUS}]", POINT_SPACE: "[.,]", NARROW_SPACE: NARROW_SPACE}  # signs as wide as a space
+NUMBER = re.compile(
+    rf"(?P<whole>[^.^{NARROW_SPACE}]*)(?P<decimals>\.[^^{NARROW_SPACE}]+)?(?P<times>{TIMES})?(?:\^(?P<exponent>[^^]+)\^)?"
+)
 
 
 def formatted(value, spec="text"):
@@ -67,14 +75,40 @@ def looked_up(config, path):
 
 
 def pipe_table(rows, columns):
-    """A Markdown pipe table. columns: name -> {title, format, map}; columns of numbers are aligned on the right."""
-    numeric = {name: pd.api.types.is_numeric_dtype(rows[name]) and "map" not in look for name, look in columns.items()}
-    head = [look.get("title", name) for name, look in columns.items()]
+    """A Markdown pipe table; columns of numbers are aligned on the decimal point, whatever renders the table.
+
+    columns: name -> {title, format, map, se, interval}. ``se: other`` adds ± and the standard error in the column
+    ``other``, which also rounds the value; ``interval: [low, high]`` adds [low, high] from those columns. Columns of
+    numbers stand on the right; per cent is said in their title instead of in each cell.
+    """
+    numeric = {name: _is_numeric(rows[name], look) for name, look in columns.items()}
+    head = [look.get("title", name) + (" (%)" if _in_percent(look) else "") for name, look in columns.items()]
     rule = ["--:" if numeric[name] else ":--" for name in columns]
-    lines = [_line(head), f"|{'|'.join(rule)}|"]
-    for _, row in rows.iterrows():
-        lines.append(_line([_shown(row[name], look) for name, look in columns.items()]))
+    shown = [_column(rows, name, look, numeric[name]) for name, look in columns.items()]
+    lines = [_line(head), f"|{'|'.join(rule)}|", *(_line(cells) for cells in zip(*shown, strict=True))]
     return "\n".join(lines) + "\n"
+
+
+def aligned(numbers, left=False):
+    """Displayed numbers, padded until their decimal points stand below each other when their right ends do.
+
+    Each missing decimal, point or figure of an exponent leaves a space of its own width. left: pad on the left too, so
+    that all have the same width.
+    """
+    parts = [NUMBER.fullmatch(number).groupdict(default="") for number in numbers]
+    column = {name: [part[name] for part in parts] for name in NUMBER.groupindex}
+    return [(_padding(column["whole"], part["whole"]) if left else "") + _padded(part, column) for part in parts]
+
+
+def with_error(value, error, spec):
+    """A value and its standard error, both rounded to two significant digits of the error, as displayed numbers.
+
+    spec: how to show the value if there is no error to round it by.
+    """
+    if error == "" or pd.isna(error) or float(error) == 0:
+        return formatted(value, spec), formatted(error, "g")
+    decimals = 1 - int(f"{float(error):.1e}".split("e")[1])
+    return tuple(formatted(round(float(number), decimals), f",.{max(decimals, 0)}f") for number in (value, error))
 
 
 def listing(file, symbol, label, caption):
@@ -101,8 +135,16 @@ def flat_config(config):
 
 
 def readable(text):
-    """A measured value or bound of a claim as Markdown: ``<= 1e-12`` as ≤ 10^−12^, an equality as the bare value."""
-    text = re.sub(r"\b[\d.]+e[+-]?\d+\b", lambda number: _with_power(number.group()), text)
+    """A measured value or bound of a claim as Markdown: ``<= 1e-12`` as ≤ 10^−12^, an equality as the bare value.
+
+    Integers get their thousands separated, other numbers four significant digits; the table has the rest.
+    """
+
+    def number(match):
+        digits = match.group()
+        return f"{int(digits):,}" if digits.isdigit() else _with_power(f"{float(digits):.4g}")
+
+    text = re.sub(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.])", number, text)
     text = re.sub(r"(?<![\w-])-(?=\d)|(?<=\^)-(?=\d)", MINUS, text)
     return text.removeprefix("= ").replace("<=", "≤").replace(">=", "≥")
 
@@ -119,9 +161,60 @@ def nested(flat):
     return tree
 
 
-def _shown(value, look):
+def _is_numeric(column, look):
+    return "map" not in look and (pd.api.types.is_numeric_dtype(column) or look.get("format", "text") != "text")
+
+
+def _in_percent(look):
+    return look.get("format", "").startswith("percent")
+
+
+def _column(rows, name, look, numeric):
+    """The cells of one column of a table."""
+    if not numeric:
+        return [_text(value, look) for value in rows[name]]
+    spec = look.get("format", "text")
+
+    def shown(column):
+        return [formatted(value, spec).removesuffix(f"{NARROW_SPACE}%") for value in rows[column]]
+
+    if "se" in look:
+        pairs = [with_error(value, error, spec) for value, error in zip(rows[name], rows[look["se"]], strict=True)]
+        values, errors = (
+            aligned(part, left) for part, left in zip(zip(*pairs, strict=True), (False, True), strict=True)
+        )
+        return [f"{value}{HARD_SPACE}±{HARD_SPACE}{error}" for value, error in zip(values, errors, strict=True)]
+    if "interval" in look:
+        values = aligned(shown(name))
+        low, high = (aligned(shown(column), left=True) for column in look["interval"])
+        low = [re.sub(r"(?=\S)", f"{HARD_SPACE}[", end, count=1) for end in low]  # the bracket stands at its number
+        return [f"{value}{a},{HARD_SPACE}{b}]" for value, a, b in zip(values, low, high, strict=True)]
+    return aligned(shown(name))
+
+
+def _text(value, look):
     value = look.get("map", {}).get(value, value)
     return formatted(value, look.get("format", "text")).replace("|", "\\|")
+
+
+def _padded(part, column):
+    """A number with spaces for what others of its column have to the right of the ones."""
+    decimals = _padding(column["decimals"], part["decimals"])
+    times = part["times"] or _padding(column["times"])
+    exponent = part["exponent"] + _padding(column["exponent"], part["exponent"])
+    power = exponent and f"^{exponent}^"
+    if part["exponent"] and not part["times"]:  # a bare power of ten keeps its exponent at its side
+        return part["whole"] + power + decimals + times
+    return part["whole"] + part["decimals"] + decimals + times + power
+
+
+def _padding(texts, text=""):
+    """Spaces that make ``text`` as wide as the widest of ``texts``."""
+    missing = {
+        space: max(len(re.findall(kind, other)) for other in texts) - len(re.findall(kind, text))
+        for space, kind in WIDTHS.items()
+    }
+    return "".join(space * count for space, count in missing.items())
 
 
 def _line(cells):
@@ -137,12 +230,11 @@ def _source_of(text, name, file):
 
 
 def _with_power(text):
-    """``1.2e-05`` as 1.2 × 10^−5^ and ``1e-15`` as 10^−15^; other numbers stay as they are."""
-    mantissa, mark, exponent = text.partition("e")
-    if not mark:
-        return text
-    power = f"10^{int(exponent)}^"
-    return power if mantissa == "1" else f"{mantissa}{NARROW_SPACE}×{NARROW_SPACE}{power}"
+    """``1.2e-05`` as 1.2 × 10^−5^, ``1e-15`` as 10^−15^ and ``7.3e+00`` as 7.3; other numbers stay as they are."""
+    mantissa, _, exponent = text.partition("e")
+    if not exponent or int(exponent) == 0:
+        return mantissa
+    return ("10" if mantissa == "1" else f"{mantissa}{TIMES}") + f"^{int(exponent)}^"
 
 
 def _decimal_exponent(value):

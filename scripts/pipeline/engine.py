@@ -3,6 +3,7 @@
 import functools
 import shutil
 import subprocess
+from importlib.metadata import version
 
 OLDEST_QUARTO = (1, 9)
 
@@ -24,6 +25,15 @@ def chosen_engine(wish):
             "install Quarto 1.9 or newer (environment.yml has it), or set report.engine to auto or pandoc."
         )
     return "pandoc"
+
+
+def in_words(engine):
+    """What ``chosen_engine`` returned, for readers: programs with their versions."""
+    if engine != "pandoc":
+        return engine.replace("quarto", "Quarto")
+    import pypandoc  # only where something is rendered: it is slow to load
+
+    return f"Pandoc {pypandoc.get_pandoc_version()} and Typst (package typst {version('typst')})"
 
 
 def _quarto():

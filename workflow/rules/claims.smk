@@ -10,7 +10,7 @@ rule claims_gather:
         claims=expand("results/p{k}/claims.csv", k=range(1, 6)),
         code=ancient(sources("scripts/claims_gather.py")),
     output:
-        claims="results/claims.csv",
+        claims=reported("results/claims.csv"),
     log:
         "results/logs/claims_gather.log",
     conda:
@@ -29,7 +29,7 @@ rule claims_gate:
         claims="results/claims.csv",
         code=ancient(sources("scripts/claims_gate.py")),
     output:
-        verdict="results/gate.txt",
+        verdict=reported("results/gate.txt"),
     log:
         "results/logs/claims_gate.log",
     conda:

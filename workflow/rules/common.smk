@@ -18,6 +18,7 @@ os.environ.update(
 
 from pipeline.config import ConfigError, default_problems, load_config
 from pipeline.jobs import claim_folder
+from pipeline.results import category, described, write_caption
 from pipeline.sources import fingerprint, sources
 
 
@@ -27,6 +28,27 @@ def checked_config():
         return load_config(workflow.overwrite_configfiles, workflow.config_settings.config)
     except ConfigError as fault:
         sys.exit(str(fault))
+
+
+def only(block, *keys):
+    """The named keys of one block of the configuration: what a rule depends on, and no more."""
+    return {key: config[block][key] for key in keys}
+
+
+report: "../captions/overview.rst"
+
+
+def reported(path):
+    """The output, marked for Snakemake's own report with its chapter, its title and its caption."""
+    if not any(argument.startswith("--report") for argument in sys.argv):
+        return path  # nothing else looks at the mark, and each job would read the dictionary for it
+    name = Path(path).relative_to("results").as_posix()
+    return report(
+        path,
+        caption=write_caption(name, ".snakemake/captions"),
+        category=category(name),
+        labels={"result": f"{described(name)['title']} ({name})"},
+    )
 
 
 def summary():

@@ -6,12 +6,12 @@ rule p1_dropout:
     input:
         code=ancient(sources("scripts/p1_dropout.py")),
     output:
-        equivalence="results/p1/equivalence.csv",
-        training="results/p1/training.csv",
-        rounding="results/p1/rounding.csv",
-        log_periodic="results/p1/log_periodic.csv",
-        curves="results/p1/curves.csv",
-        claims="results/p1/claims.csv",
+        equivalence=reported("results/p1/equivalence.csv"),
+        training=reported("results/p1/training.csv"),
+        rounding=reported("results/p1/rounding.csv"),
+        log_periodic=reported("results/p1/log_periodic.csv"),
+        curves=reported("results/p1/curves.csv"),
+        claims=reported("results/p1/claims.csv"),
     log:
         "results/logs/p1_dropout.log",
     conda:
@@ -31,7 +31,7 @@ rule p1_figures:
         code=ancient(sources("scripts/p1_figures.py")),
         curves="results/p1/curves.csv",
     output:
-        rescaled="results/p1/rescaled.svg",
+        rescaled=reported("results/p1/rescaled.svg"),
     log:
         "results/logs/p1_figures.log",
     conda:

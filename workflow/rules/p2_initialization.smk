@@ -6,14 +6,14 @@ rule p2_initialization:
     input:
         code=ancient(sources("scripts/p2_initialization.py")),
     output:
-        variance="results/p2/variance.csv",
-        relu="results/p2/relu.csv",
-        split="results/p2/split.csv",
-        law="results/p2/law.csv",
-        density="results/p2/density.csv",
-        installed="results/p2/installed.csv",
-        enumeration="results/p2/enumeration.csv",
-        claims="results/p2/claims.csv",
+        variance=reported("results/p2/variance.csv"),
+        relu=reported("results/p2/relu.csv"),
+        split=reported("results/p2/split.csv"),
+        law=reported("results/p2/law.csv"),
+        density=reported("results/p2/density.csv"),
+        installed=reported("results/p2/installed.csv"),
+        enumeration=reported("results/p2/enumeration.csv"),
+        claims=reported("results/p2/claims.csv"),
     log:
         "results/logs/p2_initialization.log",
     conda:
@@ -36,8 +36,8 @@ rule p2_figures:
         law="results/p2/law.csv",
         density="results/p2/density.csv",
     output:
-        variance="results/p2/variance.svg",
-        law="results/p2/law.svg",
+        variance=reported("results/p2/variance.svg"),
+        law=reported("results/p2/law.svg"),
     log:
         "results/logs/p2_figures.log",
     conda:

@@ -6,14 +6,14 @@ rule p3_residual_gradients:
     input:
         code=ancient(sources("scripts/p3_residual_gradients.py")),
     output:
-        gradient_check="results/p3/gradient_check.csv",
-        gradient_summary="results/p3/gradient_summary.csv",
-        vanishing="results/p3/vanishing.csv",
-        vanishing_summary="results/p3/vanishing_summary.csv",
-        paths="results/p3/paths.csv",
-        exceptions="results/p3/exceptions.csv",
-        growth="results/p3/growth.csv",
-        claims="results/p3/claims.csv",
+        gradient_check=reported("results/p3/gradient_check.csv"),
+        gradient_summary=reported("results/p3/gradient_summary.csv"),
+        vanishing=reported("results/p3/vanishing.csv"),
+        vanishing_summary=reported("results/p3/vanishing_summary.csv"),
+        paths=reported("results/p3/paths.csv"),
+        exceptions=reported("results/p3/exceptions.csv"),
+        growth=reported("results/p3/growth.csv"),
+        claims=reported("results/p3/claims.csv"),
     log:
         "results/logs/p3_residual_gradients.log",
     conda:
@@ -34,8 +34,8 @@ rule p3_figures:
         vanishing="results/p3/vanishing.csv",
         growth="results/p3/growth.csv",
     output:
-        vanishing="results/p3/vanishing.svg",
-        growth="results/p3/growth.svg",
+        vanishing=reported("results/p3/vanishing.svg"),
+        growth=reported("results/p3/growth.svg"),
     log:
         "results/logs/p3_figures.log",
     conda:

@@ -6,13 +6,13 @@ rule p4_split_transform_merge:
     input:
         code=ancient(sources("scripts/p4_split_transform_merge.py")),
     output:
-        parameters="results/p4/parameters.csv",
-        savings="results/p4/savings.csv",
-        optimum="results/p4/optimum.csv",
-        curve="results/p4/curve.csv",
-        costs="results/p4/costs.csv",
-        registered="results/p4/registered.csv",
-        claims="results/p4/claims.csv",
+        parameters=reported("results/p4/parameters.csv"),
+        savings=reported("results/p4/savings.csv"),
+        optimum=reported("results/p4/optimum.csv"),
+        curve=reported("results/p4/curve.csv"),
+        costs=reported("results/p4/costs.csv"),
+        registered=reported("results/p4/registered.csv"),
+        claims=reported("results/p4/claims.csv"),
     log:
         "results/logs/p4_split_transform_merge.log",
     conda:
@@ -35,8 +35,8 @@ rule p4_figures:
         optimum="results/p4/optimum.csv",
         curve="results/p4/curve.csv",
     output:
-        block="results/p4/block.svg",
-        savings="results/p4/savings.svg",
+        block=reported("results/p4/block.svg"),
+        savings=reported("results/p4/savings.svg"),
     log:
         "results/logs/p4_figures.log",
     conda:

@@ -16,7 +16,19 @@ rule p5_sweep:
     conda:
         "../../environment.yml"
     params:
-        study=config["double_descent"],
+        study=only(
+            "double_descent",
+            "input_dim",
+            "noise_std",
+            "n_train",
+            "n_validation",
+            "n_test",
+            "n_features",
+            "fixed_lambda",
+            "lambda_grid",
+            "replicates",
+            "seed",
+        ),
         code=fingerprint("scripts/p5_sweep.py"),
     message:
         "Problem 5: ridge regression at every width and penalty, share {wildcards.scatteritem} of the replicates"
@@ -29,17 +41,29 @@ rule p5_auxiliary:
     input:
         code=ancient(sources("scripts/p5_auxiliary.py")),
     output:
-        decomposition="results/p5/decomposition.csv",
-        selection="results/p5/selection.csv",
-        samples="results/p5/samples.csv",
-        nested="results/p5/nested.csv",
+        decomposition=reported("results/p5/decomposition.csv"),
+        selection=reported("results/p5/selection.csv"),
+        samples=reported("results/p5/samples.csv"),
+        nested=reported("results/p5/nested.csv"),
         checks=temp("results/p5/parts/checks.csv"),
     log:
         "results/logs/p5_auxiliary.log",
     conda:
         "../../environment.yml"
     params:
-        study=config["double_descent"],
+        study=only(
+            "double_descent",
+            "input_dim",
+            "noise_std",
+            "n_train",
+            "n_validation",
+            "n_features",
+            "fixed_lambda",
+            "lambda_grid",
+            "auxiliary_replicates",
+            "n_risk",
+            "seed",
+        ),
         code=fingerprint("scripts/p5_auxiliary.py"),
     message:
         "Problem 5: the parts of the risk, ways to tune, sample size"
@@ -52,15 +76,23 @@ rule p5_theory:
     input:
         code=ancient(sources("scripts/p5_theory.py")),
     output:
-        theory="results/p5/theory.csv",
-        theory_grid="results/p5/theory_grid.csv",
-        baselines="results/p5/baselines.csv",
+        theory=reported("results/p5/theory.csv"),
+        theory_grid=reported("results/p5/theory_grid.csv"),
+        baselines=reported("results/p5/baselines.csv"),
     log:
         "results/logs/p5_theory.log",
     conda:
         "../../environment.yml"
     params:
-        study=config["double_descent"],
+        study=only(
+            "double_descent",
+            "input_dim",
+            "noise_std",
+            "n_train",
+            "n_features",
+            "fixed_lambda",
+            "lambda_grid",
+        ),
         code=fingerprint("scripts/p5_theory.py"),
     message:
         "Problem 5: the theory's risk"
@@ -73,7 +105,7 @@ rule p5_course:
     input:
         code=ancient(sources("scripts/p5_course.py")),
     output:
-        course="results/p5/course.csv",
+        course=reported("results/p5/course.csv"),
     log:
         "results/logs/p5_course.log",
     conda:
@@ -101,21 +133,34 @@ rule p5_double_descent:
         checks="results/p5/parts/checks.csv",
         course="results/p5/course.csv",
     output:
-        test_error="results/p5/test_error.csv",
-        tuned_lambda="results/p5/tuned_lambda.csv",
-        risk_grid="results/p5/risk_grid.csv",
-        summary="results/p5/summary.csv",
-        curves="results/p5/curves.csv",
-        parts="results/p5/parts.csv",
-        constants="results/p5/constants.csv",
-        decisions="results/p5/decisions.csv",
-        claims="results/p5/claims.csv",
+        test_error=reported("results/p5/test_error.csv"),
+        tuned_lambda=reported("results/p5/tuned_lambda.csv"),
+        risk_grid=reported("results/p5/risk_grid.csv"),
+        summary=reported("results/p5/summary.csv"),
+        curves=reported("results/p5/curves.csv"),
+        parts=reported("results/p5/parts.csv"),
+        constants=reported("results/p5/constants.csv"),
+        decisions=reported("results/p5/decisions.csv"),
+        claims=reported("results/p5/claims.csv"),
     log:
         "results/logs/p5_double_descent.log",
     conda:
         "../../environment.yml"
     params:
-        study=config["double_descent"],
+        study=only(
+            "double_descent",
+            "input_dim",
+            "noise_std",
+            "n_train",
+            "n_validation",
+            "n_test",
+            "n_features",
+            "fixed_lambda",
+            "lambda_grid",
+            "replicates",
+            "n_risk",
+            "seed",
+        ),
         code=fingerprint("scripts/p5_double_descent.py"),
     message:
         "Problem 5: means over the replicates, and claims"
@@ -136,23 +181,46 @@ rule p5_figures:
         samples="results/p5/samples.csv",
         course="results/p5/course.csv",
     output:
-        test_error="results/p5/test_error.svg",
-        tuned_lambda="results/p5/tuned_lambda.svg",
-        parts="results/p5/parts.svg",
-        heat_map="results/p5/heat_map.svg",
-        samples="results/p5/samples.svg",
-        course="results/p5/course.svg",
+        test_error=reported("results/p5/test_error.svg"),
+        tuned_lambda=reported("results/p5/tuned_lambda.svg"),
+        parts=reported("results/p5/parts.svg"),
+        heat_map=reported("results/p5/heat_map.svg"),
+        samples=reported("results/p5/samples.svg"),
+        course=reported("results/p5/course.svg"),
     log:
         "results/logs/p5_figures.log",
     conda:
         "../../environment.yml"
     params:
-        study={key: config["double_descent"][key] for key in ("n_train", "n_test", "fixed_lambda", "lambda_grid")},
+        study=only("double_descent", "n_train", "n_test", "fixed_lambda", "lambda_grid"),
         code=fingerprint("scripts/p5_figures.py"),
     message:
         "Problem 5: figures"
     script:
         "../../scripts/p5_figures.py"
+
+
+rule p5_explorer:
+    """For the page: risk against p at one λ of the grid, chosen by the reader, beside λ tuned and the map over (p, λ)."""
+    input:
+        code=ancient(sources("scripts/p5_explorer.py")),
+        script="report/explorer.js",
+        risk_grid="results/p5/risk_grid.csv",
+        summary="results/p5/summary.csv",
+        tuned_lambda="results/p5/tuned_lambda.csv",
+    output:
+        explorer=reported("results/p5/explorer.md"),
+    log:
+        "results/logs/p5_explorer.log",
+    conda:
+        "../../environment.yml"
+    params:
+        study=only("double_descent", "n_train", "fixed_lambda"),
+        code=fingerprint("scripts/p5_explorer.py"),
+    message:
+        "Problem 5: the figure that moves"
+    script:
+        "../../scripts/p5_explorer.py"
 
 
 P5 = [
@@ -161,4 +229,5 @@ P5 = [
     *rules.p5_course.output,
     *rules.p5_double_descent.output,
     *rules.p5_figures.output,
+    *rules.p5_explorer.output,
 ]

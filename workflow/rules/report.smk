@@ -1,8 +1,11 @@
 """The report: what it quotes, gathered from the tables, and its two documents."""
 
+from glob import glob
+
 import yaml
 
 from pipeline.engine import chosen_engine
+from pipeline.provenance import checksums, origins, unmade_inputs, versions
 
 REPORT_SPECS = expand("report/p{k}.yml", k=range(1, 6))
 REPORT_SOURCES = sorted(str(path) for path in Path("report").rglob("*") if path.is_file())
@@ -14,11 +17,29 @@ for path in map(Path, REPORT_SPECS):
     for name, cut in (shown.get("listings") or {}).items():
         REPORT_LISTINGS.append(f"results/report/code/{path.stem}_{name}.md")
         LISTED_SOURCES.append(cut["file"])
-REPORT_PARTS = ["results/report/_variables.yml", "results/report/_metadata.yml", *REPORT_TABLES, *REPORT_LISTINGS]
+REPORT_PARTS = [
+    "results/report/_variables.yml",
+    "results/report/_metadata.yml",
+    "results/report/_provenance.md",
+    *REPORT_TABLES,
+    *REPORT_LISTINGS,
+]
+REPORT_RECORDS = ["results/report/config.yaml", "results/report/sources.sha256"]
 REPORT_DOCUMENTS = ["results/report/solutions.html", "results/report/solutions.pdf"]
-REPORT = REPORT_PARTS + REPORT_DOCUMENTS
-FIGURES = [path for path in PROBLEMS if path.endswith(".svg")]
-TABLES = [path for path in PROBLEMS if path.endswith(".csv") and not path.endswith("claims.csv")]
+REPORT = REPORT_PARTS + REPORT_RECORDS + REPORT_DOCUMENTS
+SHOWN = [path for path in PROBLEMS if path.endswith((".svg", ".md"))]
+TABLES = [path for path in PROBLEMS if path.endswith(".csv")] + ["results/claims.csv"]
+SOURCE_FILES = sorted(
+    {
+        "Snakefile",
+        "workflow/results.yaml",
+        *glob("workflow/rules/*.smk"),
+        *REPORT_SOURCES,
+        *unmade_inputs(workflow.rules),
+        *sources("scripts/report_numbers.py"),
+        *sources("scripts/report_render.py"),
+    }
+)
 
 
 rule report_numbers:
@@ -27,19 +48,27 @@ rule report_numbers:
         tables=TABLES,
         claims="results/claims.csv",
         specs=REPORT_SPECS,
+        dictionary="workflow/results.yaml",
         listed=sorted(set(LISTED_SOURCES)),
         code=ancient(sources("scripts/report_numbers.py")),
     output:
-        variables="results/report/_variables.yml",
-        metadata="results/report/_metadata.yml",
-        tables=REPORT_TABLES,
-        listings=REPORT_LISTINGS,
+        variables=reported("results/report/_variables.yml"),
+        metadata=reported("results/report/_metadata.yml"),
+        provenance=reported("results/report/_provenance.md"),
+        config=reported("results/report/config.yaml"),
+        sources=reported("results/report/sources.sha256"),
+        tables=map(reported, REPORT_TABLES),
+        listings=map(reported, REPORT_LISTINGS),
     log:
         "results/logs/report_numbers.log",
     conda:
         "../../environment.yml"
     params:
         config=config,
+        engine=chosen_engine(config["report"]["engine"]),
+        versions=versions(),
+        origins=origins(workflow.rules, TABLES),
+        checksums=checksums(SOURCE_FILES),
         code=fingerprint("scripts/report_numbers.py"),
     message:
         "Rounding the numbers that the report quotes"
@@ -52,11 +81,11 @@ rule report_html:
     input:
         gate="results/gate.txt",
         parts=REPORT_PARTS,
-        figures=FIGURES,
+        shown=SHOWN,
         sources=REPORT_SOURCES,
         code=ancient(sources("scripts/report_render.py")),
     output:
-        document="results/report/solutions.html",
+        document=reported("results/report/solutions.html"),
     log:
         "results/logs/report_html.log",
     conda:
@@ -77,11 +106,12 @@ rule report_pdf:
     input:
         gate="results/gate.txt",
         parts=REPORT_PARTS,
-        figures=FIGURES,
+        shown=SHOWN,
+        attached=TABLES + REPORT_RECORDS,
         sources=REPORT_SOURCES,
         code=ancient(sources("scripts/report_render.py")),
     output:
-        document="results/report/solutions.pdf",
+        document=reported("results/report/solutions.pdf"),
     log:
         "results/logs/report_pdf.log",
     conda:

@@ -1,0 +1,184 @@
+"""Where each quoted number comes from: its table, the rule and the configuration keys behind it, and the SHA-256 sums.
+
+A quoted number is a link to its row of the report's appendix; the filter ``report/hw6.lua`` numbers the places where it
+stands and makes the row link back to them.
+"""
+
+import hashlib
+import itertools
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+BLOCKS = ("dropout", "initialization", "residual", "split_transform_merge", "double_descent")  # of problems 1 to 5
+PACKAGES = ("snakemake", "torch", "numpy", "matplotlib", "pandas")
+NUMBER = re.compile(
+    r"""(?<![\w^.])(?:
+    \d+(?:\ \(×\d+\))?(?:–\d+(?:\ \(×\d+\))?)+  # widths of a network, 35–64–1 or 64 (×10)–1
+    | 10\^−?\d+\^
+    | −?\d(?:[\d.,]*\d)?(?:\s*×\s*10\^−?\d+\^)?
+    )""",
+    re.VERBOSE,
+)
+FORMULA_NUMBER = re.compile(r"\$([^$]*?)\s*=\s*([\d.,]*\d)\$")
+
+
+def origins(rules, paths):
+    """For each path the rule that makes it and every configuration key that can change it.
+
+    rules: Snakemake's rules, parsed so far.  Returns {path: {"rule": name, "keys": [dotted key, ...]}}, keys sorted.
+    """
+    rules = list(rules)
+    return {str(path): {"rule": _producer(rules, path).name, "keys": sorted(_keys(rules, path))} for path in paths}
+
+
+def unmade_inputs(rules):
+    """The files that the rules read and none of them makes, sorted."""
+    rules = list(rules)
+    read = {str(path) for rule in rules for path in rule.input if "{" not in str(path)}
+    return sorted(path for path in read if not _producer(rules, path))
+
+
+def versions():
+    """Versions of Python and of the packages that compute and draw; a build's own mark, as in 2.0+cpu, is left out."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"Python": python} | {name: version(name).partition("+")[0] for name in PACKAGES}
+
+
+def checksums(paths):
+    """What ``sha256sum`` prints for these files: a line each, digest and path."""
+    return "".join(f"{sha256(path)}  {path}\n" for path in paths)
+
+
+def sha256(path):
+    """The SHA-256 sum of a file, in hexadecimal."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def label(kind, name):
+    """The anchor of a number (kind ``num``) or of a table (kind ``src``)."""
+    return f"{kind}-{re.sub(r'[./]', '-', name.removesuffix('.csv'))}"
+
+
+def quoted(text, name, again=False):
+    """A number as a link to its row; ``again``: the row links back to an earlier number of the same sentence."""
+    return f"[{text}](#{label('num', name)}){{.quoted{' .again' if again else ''}}}"
+
+
+def with_links(statement, name):
+    """A claim's statement whose numbers are links to the claim's row; formulas keep their own numbers.
+
+    ``$p = 301$`` becomes ``$p$ = 301``, so that its number can be a link too.
+    """
+    pieces = re.split(r"(\$[^$]*\$)", FORMULA_NUMBER.sub("$\\1$\u00a0=\u00a0\\2", statement))
+    seen = itertools.count()
+    return "".join(
+        piece
+        if piece.startswith("$")
+        else NUMBER.sub(lambda number: quoted(number.group(), name, again=next(seen) > 0), piece)
+        for piece in pieces
+    )
+
+
+def numbers_in(statement):
+    """The numbers of a claim's statement that ``with_links`` makes links."""
+    return re.findall(r"\[([^\]]+)\]\(#num-", with_links(statement, "x"))
+
+
+def in_words(number):
+    """Which cell an entry of ``numbers:`` describes, as Markdown, without its table."""
+    column = f"`{number['column']}`"
+    what = {"sum": f"sum of {column}", "count": "number of rows", "min": f"least {column}", "max": f"largest {column}"}
+    where = [f"`{name}` is {_value_in_words(value)}" for name, value in number.get("where", {}).items()]
+    return what.get(number.get("reduce"), column) + (f", where {' and '.join(where)}" if where else "")
+
+
+def data_links(tables):
+    """The end of a caption: the tables that a figure or table shows, as links to their rows."""
+    links = ", ".join(f"[`{table}`](#{label('src', table)}){{.data}}" for table in tables)
+    return f"Data: {links}."
+
+
+def appendix(numbers, tables, sums, claims, config):
+    """The appendix as Markdown: a group for each rule, with the tables that it made and their numbers.
+
+    numbers: {name: (text, table, cell)} in the order of the report; ``cell`` says in words which one it is.
+    tables: {table: origin} of every table that the report shows or quotes; sums: {table: SHA-256}.
+    claims: (claim, problem, source, numbers) of the sentences with numbers.  config: {key: text}, and its file's sum.
+    """
+    values, sum_of_config = config
+    groups = []
+    for rule, keys in sorted({(origin["rule"], tuple(origin["keys"])) for origin in tables.values()}):
+        own = [table for table, origin in tables.items() if origin["rule"] == rule]
+        rows = [_row(name, text, f"`{table}`: {cell}") for name, (text, table, cell) in numbers.items() if table in own]
+        rows += [_claim_row(*claim) for claim in claims if f"p{claim[1]}/claims.csv" in own]
+        made = f"Made by the rule [{rule}]{{.source-name}} from {_listed(keys, values)}."
+        groups.append(_group(made, {table: sums[table] for table in own}, rows))
+    given = [_row(f"config.{key}", text, f"`{key}`") for key, text in values.items()]
+    groups.append(_group("Given: the configuration of this run.", {"config.yaml": sum_of_config}, given))
+    return "\n".join(groups)
+
+
+def _group(origin, sums, rows):
+    lines = [
+        f"::: {{.source}}\n{origin}\n:::\n",
+        "| Table and its SHA-256 sum | Place |",
+        f"|:{'-' * 74}|:{'-' * 16}|",
+    ]
+    for table, checksum in sums.items():
+        anchor = label("src", table)
+        name, uses = f"[`{table}`]{{#{anchor} .number-name}}", f'[]{{.uses of="{anchor}"}}'
+        lines.append(f"| {name} [{checksum}]{{.digest}} | {uses} |")
+    if rows:
+        lines += ["", "| Quoted | Cell | Place |", f"|{'-' * 20}:|:{'-' * 54}|:{'-' * 16}|", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name, text, cell):
+    anchor = label("num", name)
+    return f'| [{text}]{{#{anchor} .number-name}} | {cell} | []{{.uses of="{anchor}"}} |'
+
+
+def _claim_row(claim, _, source, numbers):
+    anchor, found = label("num", f"claim.{claim}"), "; ".join(dict.fromkeys(numbers))
+    cell = f"claim [{claim}](#{claim}), from [`{source}`](#{label('src', source)})"
+    return f'| [{found}]{{#{anchor} .number-name}} | {cell} | []{{.uses of="{anchor}"}} |'
+
+
+def _listed(keys, values):
+    """Configuration keys in words, by block; ``values`` has all of them."""
+    if not keys:
+        return "no key of the configuration"
+    if all(value.startswith(keys) for value in values):
+        return "every key of the configuration"
+    blocks = itertools.groupby(keys, key=lambda key: key.split(".")[0])
+    return "; ".join(
+        f"{', '.join(f'`{key.removeprefix(block)[1:]}`' for key in own)} of `{block}`" for block, own in blocks
+    )
+
+
+def _value_in_words(value):
+    return f"that of `{value['config']}`" if isinstance(value, dict) else f"`{value}`"
+
+
+def _producer(rules, path):
+    return next((rule for rule in rules if rule.is_producer(path)), None)
+
+
+def _keys(rules, path):
+    """The keys of the producer of a path and of what it reads, transitively: those of its parameter ``study``."""
+    rule = _producer(rules, path)
+    if not rule:
+        return set()
+    study = getattr(rule.params, "study", {})
+    own = {f"{BLOCKS[int(rule.name[1]) - 1]}.{key}" for key in _leaves(study)}
+    return own.union(*(_keys(rules, str(read)) for read in rule.input))
+
+
+def _leaves(block, path=""):
+    for key, value in block.items():
+        if isinstance(value, dict) and key != "networks":
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}"
