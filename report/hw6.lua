@@ -153,13 +153,36 @@ local function typst_formula(math)
   return settled((pandoc.write(pandoc.Pandoc{pandoc.Plain{formula}}, 'typst'):gsub('%s+$', '')))
 end
 
+-- Thin spaces around the names of functions, as TeX sets them: 2 log z, but log(z).
+local function spaced(markup)
+  local thin = '<mspace width="0.167em"></mspace>'
+  local name = '<mi[^>]*>%a%a+</mi><mo>&#8289;</mo>'
+  markup = markup:gsub('<mrow>(' .. name .. ')</mrow>', '%1')
+  markup = markup:gsub('(' .. name .. ')(<m%a+[^>]*>)([^<]*)', function(called, tag, text)
+    return called .. (text == '(' and '' or thin) .. tag .. text
+  end)
+  return (markup:gsub('(</m%a+>)(' .. name .. ')', function(before, called)
+    return before ~= '</mo>' and before ~= '</mspace>' and before .. thin .. called or nil
+  end))
+end
+
+-- MathML whose bars are pairs of fences, which grow only where the author says so by \left.
+local function mathml(math)
+  local formula = pandoc.Math(math.mathtype, fenced(math.text))
+  local markup = pandoc.write(pandoc.Pandoc{pandoc.Plain{formula}}, 'html', {html_math_method = 'mathml'})
+  for _, bar in ipairs{'‖', not math.text:find('\\left|', 1, true) and '|' or nil} do
+    markup = markup:gsub('<mo stretchy="true"( form="%a+">' .. bar .. '</mo>)', '<mo stretchy="false"%1')
+  end
+  return pandoc.RawInline('html', spaced(markup))
+end
+
 -- A formula wider than a phone scrolls inside its own box, as a wide table does.
 local function formula(math)
   local display = math.mathtype == 'DisplayMath'
   if TYPST then
     return raw('#math.equation(block: ' .. tostring(display) .. ', alt: ' .. quoted(math.text) .. ', ' .. typst_formula(math) .. ');')
   end
-  return display and pandoc.Span({math}, scrolling('display', 'Formula')) or nil
+  return display and pandoc.Span({mathml(math)}, scrolling('display', 'Formula')) or mathml(math)
 end
 
 -- Browsers break a line behind a formula, even before a comma. What clings to it stays on its line: punctuation, and over
