@@ -4,10 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: report test lint docs benchmark pipeline-report
+.PHONY: report why test lint docs benchmark pipeline-report
 
-report: .venv/complete ## compute everything that is stale and render the report
-	$(BIN)/snakemake --cores all
+report: .venv/complete ## compute everything that is stale and render the report (CONFIG=mine.yaml: as that file says)
+	$(if $(CONFIG),@$(BIN)/python scripts/check_config.py "$$CONFIG")
+	$(BIN)/snakemake --cores all $(if $(CONFIG),--configfile "$$CONFIG")
+
+why: .venv/complete ## say which jobs `make report` would run and why
+	@$(BIN)/python scripts/why.py
 
 pipeline-report: report ## unfold Snakemake's own report, with captions and run times: pipeline-report/report.html
 	$(BIN)/snakemake --report pipeline-report.zip
@@ -24,6 +28,7 @@ lint: .venv/complete ## check the style of the sources
 
 docs: report ## bring the README's generated parts and the figures in docs/ up to date
 	$(BIN)/python docs/refresh.py
+	$(BIN)/python tests/staleness.py
 
 .venv/complete: requirements.lock
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh

@@ -29,10 +29,15 @@ rule all:
     default_target: True
     input:
         PROBLEMS,
+        P5_PARTS,
         CLAIMS,
         REPORT,
     message:
         "Everything is made"
+
+
+gc.freeze()
+gc.enable()
 
 
 onstart:
@@ -40,4 +45,8 @@ onstart:
 
 
 onsuccess:
-    print(summary())
+    print(summary(workflow.dag.jobs))
+
+
+onerror:
+    print(failure())

@@ -21,8 +21,7 @@ def results_page():
 
 
 def _section(name, entry):
-    about = entry["about"] + (" It is deleted once it is used." if entry.get("temporary") else "")
-    blocks = [f"### `{name}`", about]
+    blocks = [f"### `{name}`", entry["about"]]
     if "columns" in entry:
         rows = ["| Column | Type | Meaning |", "|:--|:--|:--|"]
         rows += [

@@ -12,19 +12,26 @@ COLOURS = {"residual": TUNED, "plain": FIXED}
 
 
 def draw_vanishing(panels, vanishing):
-    """A panel for each way to break the middle one of the layers: the norm of dy_L/db_i against the layer i."""
+    """A panel for each way to break the middle one of the layers: the norm of dy_L/db_i against the layer i.
+
+    With L = 2 no layer has a skip and can break: the panels show the network as it is, the same with skips and without.
+    """
     layers = sorted(set(vanishing["broken_layer"]) - {0})
-    broken = layers[len(layers) // 2]
+    broken = layers[len(layers) // 2] if layers else 0
     for axes, (cause, title) in zip(panels, TITLES.items(), strict=True):
-        rows = vanishing[(vanishing["cause"] == cause) & (vanishing["broken_layer"] == broken)]
-        axes.axvline(broken, color=GREY, linewidth=0.8)
+        rows = vanishing[(vanishing["cause"] == (cause if broken else "none")) & (vanishing["broken_layer"] == broken)]
+        if broken:
+            axes.axvline(broken, color=GREY, linewidth=0.8)
         for network, line in LINES.items():
             part = rows[rows["network"] == network]
             axes.plot(part["layer"], part["norm_db"], markersize=4, clip_on=False, **line)
-        axes.set(title=title, xlabel="layer $i$")
+        axes.set(title=title if broken else "nothing to break", xlabel="layer $i$")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     top = 1.15 * vanishing.loc[vanishing["broken_layer"] == broken, "norm_db"].max()
     panels[0].set(ylabel=r"norm of $\partial y_L/\partial b_i$", ylim=(0, top))
+    if not broken:
+        _label(panels[0], "residual and plain", (1, 0), (0, 6), INK)
+        return
     for axes in panels:
         _label(axes, "broken layer $j$", (broken, top), (4, -2), INK, va="top")
     below = vanishing[(vanishing["broken_layer"] == broken) & (vanishing["layer"] < broken)]

@@ -311,7 +311,9 @@ def theory_findings(config, measured, baselines):
         finding(
             "p5-threshold",
             f"In theory a fixed $\\lambda = {above:g}$ is enough for a curve that falls at every step, and "
-            f"$\\lambda = {below:g}$ is not.",
+            f"$\\lambda = {below:g}$ is not."
+            if not math.isnan(above)
+            else "In theory some fixed $\\lambda$ is enough for a curve that falls at every step, a smaller is not.",
             decided(above),
             "in",
             (float(config["fixed_lambda"]), 1.0),

@@ -129,8 +129,10 @@ def front_matter(run, made, attached):
     attached: paths below results/ of the files that travel inside the PDF.
     """
     return {
-        "title": run.config["report"]["title"],
-        "author": run.config["report"]["author"],
+        "title": plain(run.config["report"]["title"]),
+        "title-literal": typst_literal(run.config["report"]["title"]),
+        "author": plain(run.config["report"]["author"]),
+        "author-literal": typst_literal(run.config["report"]["author"]),
         "date": run.config["report"]["date"],
         "made": made,
         "claim-marks": {claim.claim: MARKS[claim.holds] for claim in run.claims.itertuples()},
@@ -143,6 +145,18 @@ def front_matter(run, made, attached):
             {"path": name.removeprefix("report/"), "about": described(name)["about"]} for name in sorted(attached)
         ],
     }
+
+
+def plain(text):
+    """A text as Markdown that shows just its characters, whatever they mean there, on one line."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+def typst_literal(text):
+    """A text as a string of Typst's, for the PDF, inside Markdown that leaves it alone."""
+    escaped = " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"')
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f'{fence}"{escaped}"{fence}{{=typst}}'
 
 
 def claims_page(claims):

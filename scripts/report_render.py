@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.fonts import stage_fonts
-from pipeline.jobs import job_log
+from pipeline.jobs import DRAFT, job_log
 from pipeline.rendering import RenderingError, check_sources, render_with_pandoc, render_with_quarto
 from pipeline.tables import written_whole
 
@@ -27,7 +27,7 @@ def stage(folder, sources, shown, attached, web):
 
 
 if __name__ == "__main__":
-    with job_log(snakemake), tempfile.TemporaryDirectory(prefix=".rendering-", dir="results/report") as place:
+    with job_log(snakemake), tempfile.TemporaryDirectory(prefix=DRAFT, dir="results/report") as place:
         folder = Path(place)
         shown = [*snakemake.input.parts, *snakemake.input.shown]
         attached = snakemake.input.get("attached", [])

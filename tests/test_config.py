@@ -189,3 +189,157 @@ def test_every_key_of_the_schema_is_described_and_bounded():
 def test_a_date_that_is_none_is_refused(date):
     with pytest.raises(ConfigError, match=r"config: report\.date is '.*'; allowed is a date as YYYY-MM-DD"):
         check(changed(DEFAULTS, ("report", "date"), date))
+
+
+SCHEMA = read_yaml(PROJECT / "workflow/config.schema.yaml")
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
+
+
+def nodes(schema=SCHEMA, path=()):
+    """(path, schema) of every mapping, list and value that the schema describes by name."""
+    yield path, schema
+    for key, node in schema.get("properties", {}).items():
+        yield from nodes(node, (*path, key))
+    if schema.get("type") == "array":
+        yield (*path, 0), schema["items"]
+
+
+def faults(node):
+    """{kind of fault: strategy of values that have it} of one node of the schema."""
+    kind, found = node.get("type", "enum"), {}
+    others = {
+        "mapping": st.dictionaries(NAMES, st.integers(), min_size=1, max_size=2),
+        "list": st.lists(st.booleans(), min_size=1, max_size=3),
+        "text": NAMES,
+        "truth": st.booleans(),
+        "nothing": st.none(),
+        "not finite": st.sampled_from([math.nan, math.inf, -math.inf]),
+    }
+    if kind in ("integer", "number"):
+        found = others | {
+            "below": st.floats(max_value=node["minimum"], exclude_max=True, allow_nan=False, allow_infinity=False),
+            "above": st.floats(min_value=node["maximum"], exclude_min=True, allow_nan=False, allow_infinity=False),
+            "quoted": st.integers(1, 9).map(str),
+        }
+        if kind == "integer":
+            found["below"] = st.integers(max_value=node["minimum"] - 1)
+            found["above"] = st.integers(min_value=node["maximum"] + 1)
+            found["fraction"] = st.integers(node["minimum"], node["maximum"]).map(float)
+    elif kind == "array":
+        found = {name: values for name, values in others.items() if name != "list"}
+        found["too short"] = st.lists(st.just(1), max_size=node["minItems"] - 1)
+        found["too long"] = st.integers(node["maxItems"] + 1, 99).map(lambda n: [1] * n)
+    elif kind == "object":
+        found = {name: values for name, values in others.items() if name != "mapping"}
+    elif kind == "string" and node.get("format") != "date":
+        found = {name: values for name, values in others.items() if name != "text"} | {
+            "empty": st.just(""),
+            "blank": st.text(" \u00a0", min_size=1, max_size=9),
+            "too long": st.integers(201, 999).map("x".__mul__),
+            "several lines": st.just("a\nb"),
+            "control character": st.sampled_from("\x00\x07\x1b\x7f\x85").map("a{}".format),
+        }
+    else:
+        found = others
+    return found
+
+
+KINDS = {
+    f"{'.'.join(map(str, path))}: {kind}": (path, values)
+    for path, node in nodes()
+    if path
+    for kind, values in faults(node).items()
+} | {
+    f"{'.'.join(path)}: unknown key": ((*path, "zzz"), st.integers())
+    for path, node in nodes()
+    if node.get("type") == "object" and node["additionalProperties"] is False
+}
+
+
+def refusal(tmp_path_factory, path, value):
+    """What is said of the defaults with one value replaced, given as a file."""
+    file = tmp_path_factory.getbasetemp() / "generated.yaml"
+    file.write_text(yaml.safe_dump(changed(DEFAULTS, path, value)), encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load_config([str(file)])
+    return str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def quick_reading():
+    """The project's own two files are read once, not for every example."""
+    own = {path: read_yaml(PROJECT / path) for path in (subject.SCHEMA, subject.DEFAULTS)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subject, "read_yaml", lambda path: own.get(path) or read_yaml(path))
+        yield
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=2, database=None)
+@given(data=st.data())
+def test_every_kind_of_fault_is_refused_in_one_sentence_that_names_its_key(quick_reading, tmp_path_factory, kind, data):
+    path, values = KINDS[kind]
+    sentence = refusal(tmp_path_factory, path, data.draw(values))
+    assert f"{'.'.join(map(str, path))} " in sentence
+    assert "\n" not in sentence
+    assert len(sentence) < 500
+    assert sentence.endswith(".")
+
+
+def test_there_are_many_kinds_of_faults():
+    assert len(KINDS) > 300
+
+
+def allowed_values(node):
+    """A strategy of values that a node of the schema allows."""
+    if "enum" in node:
+        return st.sampled_from(node["enum"])
+    if node["type"] == "integer":
+        return st.integers(node["minimum"], node["maximum"])
+    if node["type"] == "number":
+        return st.floats(node["minimum"], node["maximum"])
+    if node["type"] == "array":
+        return st.lists(allowed_values(node["items"]), min_size=node["minItems"], max_size=node["maxItems"])
+    if node.get("format") == "date":
+        return st.dates().map(str)
+    if node["type"] == "string":
+        return st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=199).map("x".__add__)
+    return st.fixed_dictionaries({key: allowed_values(inner) for key, inner in node["properties"].items()})
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_what_the_schema_allows_is_read_back_as_it_was_written(endless_memory, tmp_path_factory, data):
+    config = data.draw(allowed_values(SCHEMA))
+    study = config["double_descent"]
+    study["n_features"]["stop"] = max(study["n_features"]["start"], study["n_features"]["stop"])
+    study["lambda_grid"]["low"] = study["lambda_grid"]["high"] / 2
+    file = tmp_path_factory.getbasetemp() / "allowed.yaml"
+    file.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    if study["lambda_grid"]["low"] >= 0.000001:
+        networks = DEFAULTS["initialization"]["networks"] | config["initialization"]["networks"]
+        config["initialization"]["networks"] = networks
+        assert load_config([str(file)]) == config
+
+
+@pytest.fixture(scope="module")
+def endless_memory():
+    """No configuration is too large here: its size is another test's subject."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "physical_bytes", lambda: 10**30)
+        yield
+
+
+@pytest.mark.parametrize("text", ["🙂", "中", "\ue000"])
+def test_a_title_that_the_pdf_cannot_show_is_refused(text):
+    with pytest.raises(
+        ConfigError, match=r"config: report.title holds .* \(U\+[0-9A-F]{4,5}\), for which the PDF has no"
+    ):
+        check(changed(DEFAULTS, ("report", "title"), f"A {text}"))
+    check(changed(DEFAULTS, ("report", "title"), "Lösungen – “λ → ∞”, שלום"))
+
+
+def test_a_limit_on_addresses_counts(monkeypatch):
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (2**31, 2**31))
+    with pytest.raises(ConfigError, match=r"allowed are 0\.0 GiB under the limit on addresses \(ulimit -v\)\."):
+        check(DEFAULTS)

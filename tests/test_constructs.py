@@ -24,6 +24,8 @@ DATE = "2026-11-24"
 METADATA = {
     "title": "T",
     "author": "A",
+    "title-literal": '`"T"`{=typst}',
+    "author-literal": '`"A"`{=typst}',
     "date": DATE,
     "made": {"engine": "Pandoc", "packages": "P", "sources": "0a", "config": "1b"},
     "claim-marks": {"p1-c": "✓"},

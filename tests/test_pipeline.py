@@ -48,23 +48,18 @@ def test_the_fingerprint_sees_every_code_edit_and_no_comment(tree, file):
     assert fingerprint("scripts/job.py") != before
 
 
+def test_the_fingerprint_has_the_versions_of_the_packages_that_are_imported_or_named(tree):
+    assert fingerprint("scripts/job.py").keys() - set(FILES) == {"numpy", "Python"}
+    (tree / "scripts/pack/sub/late.py").write_text("import yaml.nodes\nFONT = 'ziamath'\nWORD = 'ziamath fonts'\n")
+    assert fingerprint("scripts/job.py").keys() - set(FILES) == {"numpy", "yaml", "ziamath", "Python"}
+
+
 def test_a_docstring_does_not_count_but_a_string_does(tree):
     before = fingerprint("scripts/job.py")
     (tree / "scripts/pack/__init__.py").write_text('"""Other docs."""\n')
     assert fingerprint("scripts/job.py") == before
     (tree / "scripts/pack/other.py").write_text("A = 'x'\n")
     assert fingerprint("scripts/job.py") != before
-
-
-def test_no_script_imports_in_a_way_that_the_syntax_tree_hides():
-    hidden = {"__import__", "exec", "eval"}  # as functions; `model.eval()` is another thing
-    for path in (PROJECT / "scripts").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            called = node.func if isinstance(node, ast.Call) else None
-            assert getattr(called, "id", None) not in hidden, f"{path}:{node.lineno}"
-            assert getattr(called, "attr", None) not in {"import_module", "run_path", "run_module"}, (
-                f"{path}:{node.lineno}"
-            )
 
 
 def test_torch_is_imported_only_where_torch_is_the_subject():
@@ -187,7 +182,7 @@ def test_numbers_are_shown_in_the_fields_form(value, spec, shown):
     ("text", "shown"),
     [
         ("<= 1e-12", "≤ 10^−12^"),
-        ("= 213504", "213504"),
+        ("= 213504", "213,504"),
         (">= 0", "≥ 0"),
         ("in [-0.4, 2.5]", "in [−0.4, 2.5]"),
         ("1.5e+07", "1.5\u202f×\u202f10^7^"),

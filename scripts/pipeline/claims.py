@@ -9,6 +9,8 @@ import operator
 
 import pandas as pd
 
+from pipeline.tables import read_text
+
 COLUMNS = ["claim", "problem", "kind", "statement", "measured", "bound", "holds", "method", "source"]
 RELATIONS = {
     "=": operator.eq,
@@ -48,7 +50,7 @@ def claims_table(claims):
 
 def read_claims(path):
     """A table of claims as it was written, every cell as text."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)[COLUMNS]
+    return read_text(path)
 
 
 def stays_under(error, limit):

@@ -114,7 +114,8 @@ def allowed(schema):
     if kind == "string":
         if schema.get("format") == "date":
             return "a date as YYYY-MM-DD"
-        return f"text of {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
+        kind = "text in one line" if "pattern" in schema else "text"
+        return f"{kind} of {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
     words = {"integer": "an integer", "number": "a finite number"}.get(kind, "any value")
     return f"{words} {_range(schema)}".strip()
 
@@ -138,7 +139,7 @@ def _sentence(fault):
         known = list(fault.schema.get("properties", {}))
         unknown = next(key for key in fault.instance if key not in known)
         return f"config: {_joined(path, unknown)} is not a known key; allowed here: {', '.join(known)}."
-    if fault.validator in ("propertyNames", "pattern") and "pattern" in fault.schema:
+    if fault.validator in ("propertyNames", "pattern") and "type" not in fault.schema:
         return f"config: {path or 'a name'} is {_shown(fault.instance)}; it must match {fault.schema['pattern']}."
     rule = fault.schema.get("description", "").rstrip(".")
     return f"config: {path} is {_shown(fault.instance)}; allowed is {allowed(fault.schema)} ({rule})."
@@ -158,14 +159,39 @@ def _inconsistencies(config):
             f"config: double_descent.lambda_grid.low is {grid['low']}; "
             f"allowed is less than double_descent.lambda_grid.high, which is {grid['high']}."
         )
-    needed, limit = memory.double_descent_bytes(study), memory.SHARE * memory.physical_bytes()
+    for key in ("title", "author"):
+        character = _without_glyph(config["report"][key])
+        if character:
+            yield (
+                f"config: report.{key} holds {character!r} (U+{ord(character):04X}), for which the PDF has no font; "
+                "allowed are the characters that its fonts have."
+            )
+    needed, (limit, where) = memory.double_descent_bytes(study), memory.allowed_bytes()
     if needed > limit:
         largest, points = memory.largest_width(widths), study["n_train"]
         yield (
             f"config: double_descent.n_train is {points}, double_descent.n_features reaches {largest} in "
             f"{memory.number_of_widths(widths)} widths and double_descent.replicates is {study['replicates']}, "
-            f"which needs about {needed / GIB:.1f} GiB of memory; allowed are {limit / GIB:.1f} GiB on this machine."
+            f"which needs about {needed / GIB:.1f} GiB of memory; allowed are {limit / GIB:.1f} GiB {where}."
         )
+
+
+def _without_glyph(text):
+    """The first character of a text that the PDF has no font for, or None."""
+    if text.isascii():
+        return None
+    import typst  # only here: it is slow to load
+
+    def fails(part):
+        quoted = part.replace("\\", "\\\\").replace('"', '\\"')
+        page = f'#set document(title: "x")\n#"{quoted}"'.encode()
+        try:
+            typst.compile(page, ignore_system_fonts=True, pdf_standards=["a-3a", "ua-1"], timestamp=0)
+        except typst.TypstError:
+            return True
+        return False
+
+    return next(filter(fails, text), None) if fails(text) else None
 
 
 def _joined(path, key):

@@ -1,11 +1,12 @@
 """The report's fonts, from pinned packages: as files for Typst, as WOFF2 subsets for the HTML page."""
 
 import shutil
-from importlib.util import find_spec
-from pathlib import Path
 
+import brotli  # noqa: F401  (fontTools compresses WOFF2 with it: named here, its version counts)
 from fontTools import subset
 from fontTools.ttLib import TTFont
+
+from pipeline.font_files import packaged
 
 SERIF = [f"SourceSerifPro-{face}" for face in ("Regular", "It", "Semibold")]
 SANS = [f"SourceSansPro-{face}" for face in ("Regular", "It", "Semibold")]
@@ -17,11 +18,6 @@ FILES = [
 # Latin, Greek, punctuation, super- and subscripts, arrows, operators, brackets, check marks, mathematical letters.
 RANGES = [(0x20, 0x17F), (0x370, 0x3FF), (0x2000, 0x23FF), (0x2713, 0x2717), (0x27E0, 0x27EF), (0x1D400, 0x1D7FF)]
 FEATURES = ["kern", "liga", "tnum", "lnum", "ccmp", "locl", "mark", "mkmk", "ssty", "dtls"]
-
-
-def packaged(package, inside, face):
-    """The path of a font file inside an installed package, which is not imported."""
-    return Path(find_spec(package).origin).parent / inside / f"{face}.ttf"
 
 
 def stage_fonts(folder, web):

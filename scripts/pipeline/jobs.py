@@ -1,16 +1,37 @@
-"""The one place where scripts meet Snakemake: the job's log and the locks of a run."""
+"""The one place where scripts meet Snakemake: the job's log, the locks of a run, and what is said of a fault."""
 
+import errno
 import fcntl
 import os
+import shutil
 import sys
+import time
+import traceback
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
+DRAFT = ".draft-"  # what the names of files and folders begin with that are not finished
 FOLDER = Path(".snakemake")
+RESULTS = Path("results")
+RUN = "HW6_RUN"  # environment variable: the name of the run that a job belongs to
 BUSY = (
     "Another run is at work in this folder, or a job outlived its own run. "
     "Wait until it is done (fuser .snakemake/*.lock names the processes), then start again."
 )
+MENDS = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room within the quota",
+    errno.EROFS: "make that place writable",
+    errno.EACCES: "make that place writable for this user",
+    errno.EPERM: "make that place writable for this user",
+    errno.ENOMEM: "free memory, or raise the limit (ulimit -v)",
+}
+AGAIN = "run snakemake again: what is finished stays, only the rest is made."
+
+
+class TableError(ValueError):
+    """A table is not what its rule wrote; the message is one sentence with the mend."""
 
 
 @contextmanager
@@ -18,24 +39,97 @@ def job_log(job):
     """Send what the job prints to its log file, and hold the jobs' lock until the process ends.
 
     job: the ``snakemake`` object of the script. A job that outlives its killed run keeps the lock, so that it cannot
-    overwrite what a later run has made: the later run is refused until it is gone.
+    overwrite what a later run has made: the later run is refused until it is gone. One that had not taken the lock by
+    then finds the name of another run beside it, and ends. A fault becomes one sentence, in the log and on the screen.
     """
     _lock("jobs.lock", fcntl.LOCK_SH)
-    with open(job.log[0], "w", encoding="utf-8") as log:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-        yield
+    if os.environ.get(RUN) and os.environ[RUN] != _run_at_work():
+        sys.exit(f"The rule {job.rule} belongs to a run that is over, and another has begun: its results stay unmade.")
+    console = os.dup(2)
+    try:
+        with open(job.log[0], "w", encoding="utf-8") as log:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            yield
+    except Exception as fault:
+        if not _is_known(fault):
+            traceback.print_exc()
+        sentence = f"The rule {job.rule} failed: {in_words(fault)}"
+        os.write(console, f"{sentence}\n".encode())  # the log may lie on the disk that is full
+        sys.exit(sentence)
+
+
+def in_words(fault):
+    """One sentence for an exception: the cause and the mend."""
+    if isinstance(fault, TableError):
+        return str(fault)
+    if isinstance(fault, MemoryError):
+        return f"the memory does not suffice ({_one_line(fault)}); {MENDS[errno.ENOMEM]}, and {AGAIN}"
+    if _is_known(fault):
+        place = f"{fault.filename}: " if fault.filename else ""
+        return f"{place}{fault.strerror}; {MENDS[fault.errno]}, and {AGAIN}"
+    frame = traceback.extract_tb(fault.__traceback__)[-1]
+    place = f"line {frame.lineno} of {Path(frame.filename).name}"
+    return f"{type(fault).__name__} in {place} ({_one_line(fault)}); mend that, and {AGAIN}"
+
+
+def _is_known(fault):
+    """Whether the fault is one that the machine or a table has, not the code."""
+    return isinstance(fault, TableError | MemoryError) or (isinstance(fault, OSError) and fault.errno in MENDS)
 
 
 def claim_folder():
-    """Take the run's lock until the process ends; returns its file descriptor, or exits if the folder is busy."""
+    """Take the run's lock until the process ends and clear what killed jobs left; exits if that cannot be."""
     try:
-        os.close(_lock("jobs.lock", fcntl.LOCK_EX | fcntl.LOCK_NB))
-        return _lock("run.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        jobs = _lock("jobs.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        run = _lock("run.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        check_writable()
+        clear_drafts()
+        date_back()
+        _name_run(run)
     except BlockingIOError:
         sys.exit(BUSY)
+    except OSError as fault:
+        sys.exit(f"The run cannot begin: {in_words(fault)}")
+    os.close(jobs)  # last of all: until now no job of an earlier run could begin
+    return run
+
+
+def check_writable():
+    """Raise PermissionError, with its name, for a folder of results that cannot be written."""
+    for folder in (FOLDER, RESULTS, *RESULTS.rglob("*/")):
+        if folder.is_dir() and not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+def clear_drafts():
+    """Delete what jobs that were killed left half made; no job may be at work."""
+    for draft in RESULTS.rglob(f"{DRAFT}*"):
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
+
+
+def date_back():
+    """Date files of the future now: after a clock was set back, nothing new would seem newer than what it rests on."""
+    now = time.time()
+    for folder in (RESULTS, Path("scripts"), Path("workflow"), Path("report")):
+        for path in folder.rglob("*"):
+            if path.is_file() and path.stat().st_mtime > now:
+                os.utime(path, (now, now))
+
+
+def _name_run(run):
+    """Write a new name into the run's lock file, and tell it to the jobs that this process starts."""
+    os.environ[RUN] = uuid.uuid4().hex
+    os.ftruncate(run, 0)
+    os.write(run, os.environ[RUN].encode())
+
+
+def _run_at_work():
+    """The name of the run that began last; empty if there is none."""
+    lock = FOLDER / "run.lock"
+    return lock.read_text(encoding="utf-8") if lock.exists() else ""
 
 
 def _lock(name, mode):
@@ -48,3 +142,7 @@ def _lock(name, mode):
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _one_line(fault):
+    return " ".join(str(fault).split()) or "no message"

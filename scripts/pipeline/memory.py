@@ -1,8 +1,10 @@
 """What the largest job will need of memory, estimated from the configuration before anything runs."""
 
 import os
+import resource
 
 BASE = 300 * 2**20  # bytes: the interpreter with its libraries
+ADDRESSES = 5 * 2**29  # bytes of addresses that a process takes before it computes: libraries, stacks of threads
 SHARE = 0.8  # of the machine's memory that one job may plan with
 BYTES = 8  # of a float64
 PANEL = 128  # rows of the feature covariance that are formed at a time
@@ -43,6 +45,14 @@ def number_of_widths(widths):
 def largest_width(widths):
     """The last of start, start + step, ..., stop."""
     return widths["start"] + (number_of_widths(widths) - 1) * widths["step"]
+
+
+def allowed_bytes():
+    """Bytes that one job may plan with, and in words what limits them."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit + BASE - ADDRESSES < SHARE * physical_bytes():
+        return max(0, limit + BASE - ADDRESSES), "under the limit on addresses (ulimit -v)"
+    return SHARE * physical_bytes(), "on this machine"
 
 
 def physical_bytes():

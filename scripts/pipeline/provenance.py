@@ -4,6 +4,7 @@ A quoted number is a link to its row of the report's appendix; the filter ``repo
 stands and makes the row link back to them.
 """
 
+import functools
 import hashlib
 import itertools
 import platform
@@ -29,15 +30,18 @@ def origins(rules, paths):
 
     rules: Snakemake's rules, parsed so far.  Returns {path: {"rule": name, "keys": [dotted key, ...]}}, keys sorted.
     """
-    rules = list(rules)
-    return {str(path): {"rule": _producer(rules, path).name, "keys": sorted(_keys(rules, path))} for path in paths}
+    producer, known = _producers(rules), {}
+    return {
+        path: {"rule": producer(path).name, "keys": sorted(_keys(producer, known, path))} for path in map(str, paths)
+    }
 
 
 def unmade_inputs(rules):
     """The files that the rules read and none of them makes, sorted."""
     rules = list(rules)
+    producer = _producers(rules)
     read = {str(path) for rule in rules for path in rule.input if "{" not in str(path)}
-    return sorted(path for path in read if not _producer(rules, path))
+    return sorted(path for path in read if not producer(path))
 
 
 def versions():
@@ -162,18 +166,25 @@ def _value_in_words(value):
     return f"that of `{value['config']}`" if isinstance(value, dict) else f"`{value}`"
 
 
-def _producer(rules, path):
-    return next((rule for rule in rules if rule.is_producer(path)), None)
+def _producers(rules):
+    """A function that gives the rule that makes a path, or None; it asks each rule once about each path."""
+    rules = list(rules)
+    return functools.cache(lambda path: next((rule for rule in rules if rule.is_producer(path)), None))
 
 
-def _keys(rules, path):
-    """The keys of the producer of a path and of what it reads, transitively: those of its parameter ``study``."""
-    rule = _producer(rules, path)
+def _keys(producer, known, path):
+    """The keys of the producer of a path and of what it reads, transitively: those of its parameter ``study``.
+
+    known: {rule: keys} of what has been looked at; what is found is added.
+    """
+    rule = producer(path)
     if not rule:
         return set()
-    study = getattr(rule.params, "study", {})
-    own = {f"{BLOCKS[int(rule.name[1]) - 1]}.{key}" for key in _leaves(study)}
-    return own.union(*(_keys(rules, str(read)) for read in rule.input))
+    if rule.name not in known:
+        study = getattr(rule.params, "study", {})
+        own = {f"{BLOCKS[int(rule.name[1]) - 1]}.{key}" for key in _leaves(study)}
+        known[rule.name] = own.union(*(_keys(producer, known, str(read)) for read in rule.input))
+    return known[rule.name]
 
 
 def _leaves(block, path=""):

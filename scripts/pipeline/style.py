@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from pipeline.fonts import packaged
+from pipeline.font_files import packaged
 from pipeline.tables import written_whole
 
 INK = "#1B1B1B"

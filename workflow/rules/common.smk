@@ -1,10 +1,12 @@
 """What every room uses: the checked configuration, the files behind a script, and the ending of a run."""
 
+import gc
 import os
 import shlex
 import sys
 from pathlib import Path
 
+gc.disable()  # until all is parsed: looking for garbage in what libraries load takes a quarter of an idle run
 sys.dont_write_bytecode = True  # a helper edited within one second would otherwise run as its stale bytecode
 sys.executable = shlex.quote(sys.executable)  # Snakemake puts it into shell commands as it is, spaces and all
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
@@ -51,12 +53,27 @@ def reported(path):
     )
 
 
-def summary():
-    """One line for the end of a run: where the report is and how many claims hold."""
-    gate = Path("results/gate.txt")
-    if not gate.exists():
+def summary(jobs):
+    """One line for the end of a run: where the report is and how many claims hold, if the run was about them."""
+    if not any(job.rule.name == "all" for job in jobs):
         return "Done."
-    return f"The report is in {' and '.join(REPORT_DOCUMENTS)}. {gate.read_text().strip()}"
+    return f"The report is in {' and '.join(REPORT_DOCUMENTS)}. {Path('results/gate.txt').read_text().strip()}"
+
+
+def failure():
+    """One line for the end of a run that failed: what became of the report of an earlier one.
+
+    Snakemake deletes the outputs of jobs that it starts; a report whose claims fail the gate is never started.
+    """
+    began = Path(".snakemake/run.lock").stat().st_mtime
+    earlier = [path for path in map(Path, REPORT_DOCUMENTS) if path.exists() and path.stat().st_mtime < began]
+    if not earlier:
+        return "The run failed; what was finished stays."
+    if Path("results/gate.txt").exists():
+        return f"The run failed; what was finished stays, and {' and '.join(map(str, earlier))} are of an earlier run."
+    for path in earlier:
+        path.unlink()
+    return "The run failed; the earlier report is deleted, because its claims have not passed the gate again."
 
 
 CHECKED_CONFIG = checked_config()

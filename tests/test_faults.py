@@ -1,0 +1,397 @@
+"""Faults lose nothing: runs that are killed, that have no room, no rights or no memory, and tables that were cut."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from base64 import urlsafe_b64decode
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from conftest import PROJECT, SMALL
+from pipeline import jobs, tables
+from pipeline.claims import read_claims
+
+pytestmark = pytest.mark.xdist_group("faults")  # all on the worker that has not the other whole runs
+
+SEED = 6
+ENDS = [
+    (number, whole_group) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL) for whole_group in (True, False)
+]
+CHAINS = {  # folders that are missing at first -> inside which script each run is killed (None: at any moment)
+    "": [""] * 8,
+    "p1 p3 report": [None, None, "report_render", "report_render"],
+}
+LOCKS = Path("/proc/locks")
+AS_ROOT = os.geteuid() == 0
+
+
+class Run:
+    """Snakemake at work in a process group of its own."""
+
+    def __init__(self, copy, *targets):
+        if not LOCKS.exists():
+            pytest.skip(f"{LOCKS} is not there to see which jobs are at work")
+        self.lock = copy.path / ".snakemake/jobs.lock"
+        self.process = subprocess.Popen(
+            copy.command(*targets, *SMALL),
+            cwd=copy.path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def at_work(self):
+        """The scripts that hold the lock of jobs at this moment."""
+        if not self.lock.exists():
+            return []
+        held = re.findall(rf"FLOCK +ADVISORY +READ +(\d+) \w+:\w+:{self.lock.stat().st_ino} ", LOCKS.read_text())
+        commands = [Path(f"/proc/{process}/cmdline") for process in held]
+        return sorted(path.read_text().split(".")[-2] for path in commands if path.exists() and path.read_text())
+
+    def wait_for(self, script):
+        """Until a script whose name holds the word is at work."""
+        while not any(script in name for name in self.at_work()):
+            assert self.process.poll() is None, "the run ended too early"
+            time.sleep(0.02)
+
+    def kill(self, number, whole_group):
+        (os.killpg if whole_group else os.kill)(self.process.pid, number)
+
+    def wait_for_all(self):
+        """Until the process and every job that outlived it are gone."""
+        self.process.wait()
+        while self.at_work():
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("folders", CHAINS)
+def test_killed_runs_are_finished_by_a_plain_second_run(small_run, tmp_path, capsys, folders):
+    places = CHAINS[folders]
+    chance = random.Random(f"{SEED} {folders}")
+    copy = small_run.clone(tmp_path / "copy")
+    for folder in folders.split(" "):
+        shutil.rmtree(copy.path / "results" / folder)
+    for place, (number, whole_group) in zip(places, chance.sample(ENDS + ENDS[:2], len(places)), strict=True):
+        run = Run(copy)
+        if place is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.process.wait(chance.uniform(0, 5))
+        else:
+            run.wait_for(place)
+            time.sleep(chance.uniform(0, 0.4))
+            run.wait_for(place)
+        hit = run.at_work()
+        run.kill(number, whole_group)
+        run.wait_for_all()
+        with capsys.disabled():
+            whom = "its process group" if whole_group else "the main process"
+            print(f"\n{number.name} to {whom} inside {', '.join(hit) or 'no job'}", end="")
+        assert run.process.returncode != 0
+    code, printed = copy.snakemake(*SMALL)
+    assert code == 0, printed
+    assert copy.results() == small_run.results()  # to the byte, and no file more
+    assert copy.planned() == set()
+
+
+def test_an_orphan_is_waited_for_and_never_overwrites_newer_results(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    target = "results/p1/rescaled.svg"
+    (copy.path / target).unlink()
+    script = copy.path / "scripts/p1_figures.py"
+    text = script.read_text()
+    script.write_text(text.replace("job_log(snakemake):", "job_log(snakemake):\n        __import__('time').sleep(8)"))
+    run = Run(copy, target)
+    run.wait_for("p1_figures")
+    run.kill(signal.SIGKILL, whole_group=False)
+    run.process.wait()
+    script.write_text(text)
+    code, printed = copy.snakemake(target, *SMALL)
+    assert code != 0
+    assert jobs.BUSY in printed
+    assert copy.snakemake("--dry-run", target, *SMALL)[0] == 0
+    run.wait_for_all()
+    assert copy.snakemake(target, *SMALL)[0] == 0
+    assert copy.results() == small_run.results()
+
+
+def test_a_job_that_begins_after_its_run_was_replaced_ends_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jobs, "RUN", "HW6_TEST_RUN")  # the process that runs the tests may itself be a job
+    monkeypatch.setenv("HW6_TEST_RUN", "")
+    os.close(jobs.claim_folder())
+    first = os.environ["HW6_TEST_RUN"]
+    os.close(jobs.claim_folder())
+    monkeypatch.setenv("HW6_TEST_RUN", first)
+    with pytest.raises(SystemExit, match="p9 belongs to a run that is over"), jobs.job_log(SimpleNamespace(rule="p9")):
+        pytest.fail("the job's body ran")
+
+
+def test_what_killed_jobs_left_is_cleared_and_dates_of_the_future_are_mended(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(jobs.RUN, "")
+    report = tmp_path / "results/report"
+    (report / f"{jobs.DRAFT}x").mkdir(parents=True)
+    (report / f"{jobs.DRAFT}x/page.html").write_text("half")
+    (report / f"{jobs.DRAFT}y.csv").write_text("half")
+    (report / "kept.csv").write_text("x\n1\n")
+    os.utime(report / "kept.csv", (time.time() + 9e4,) * 2)
+    os.close(jobs.claim_folder())
+    assert [path.name for path in report.iterdir()] == ["kept.csv"]
+    assert (report / "kept.csv").stat().st_mtime <= time.time()
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (OSError(28, "No space left on device", "results/a.csv"), "results/a.csv: No space left on device; make room"),
+        (OSError(30, "Read-only file system"), "Read-only file system; make that place writable"),
+        (
+            MemoryError("Unable to allocate 9 TiB"),
+            "the memory does not suffice (Unable to allocate 9 TiB); free memory",
+        ),
+        (jobs.TableError("results/a.csv: it has no rows; delete it."), "results/a.csv: it has no rows; delete it."),
+    ],
+)
+def test_a_fault_is_told_in_one_sentence(fault, sentence):
+    told = jobs.in_words(fault)
+    assert told.startswith(sentence)
+    assert "\n" not in told
+
+
+CUTS = {
+    "emptied": lambda text: "",
+    "only its header": lambda text: text.split("\n")[0] + "\n",
+    "without its last row": lambda text: "\n".join(text.split("\n")[:-2]) + "\n",
+    "cut within its last row": lambda text: text[:-2],
+    "without its last line's end": lambda text: text[:-1],
+    "without its header": lambda text: "\n".join(text.split("\n")[1:]),
+    "a row twice": lambda text: text + text.split("\n")[-2] + "\n",
+    "a cell too many": lambda text: text[:-1] + ",1\n",
+    "another column": lambda text: text.replace(",", "_,", 1),
+    "zeros": lambda text: "\0" * len(text),
+}
+
+
+@pytest.fixture(scope="module")
+def copy_for_reading(small_run, tmp_path_factory):
+    """A copy to cut tables in, and the rule that made each of its files by Snakemake's records."""
+    copy = small_run.clone(tmp_path_factory.mktemp("reading") / "copy")
+    records = (copy.path / ".snakemake/metadata").iterdir()
+    copy.makers = {urlsafe_b64decode(path.name).decode(): json.loads(path.read_text())["rule"] for path in records}
+    return copy
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_every_table_that_was_cut_is_recognised_and_its_rule_named(copy_for_reading, monkeypatch, cut):
+    monkeypatch.chdir(copy_for_reading.path)
+    names = sorted(Path("results").rglob("*.csv"))
+    assert len(names) > 40
+    for path in names:
+        whole = path.read_text()
+        read = read_claims if path.name == "claims.csv" else tables.read_table
+        read(path)
+        path.write_text(CUTS[cut](whole))
+        with pytest.raises(jobs.TableError) as refusal:
+            read(path)
+        path.write_text(whole)
+        mend = f"delete it and run snakemake again: the rule {copy_for_reading.makers[str(path)]} makes it."
+        assert re.fullmatch(rf"{path}: .*; {mend}", str(refusal.value))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("8,fixed,", "8,,", "row 1 has no tuning"),
+        ("8,fixed,", "eight,fixed,", "has 'eight' as n_features"),
+        ("8,fixed,", "8.5,fixed,", "as n_features"),
+        ("8,fixed,30,", "8,fixed,30,x", "as risk_mean"),
+    ],
+)
+def test_cells_of_the_wrong_kind_are_named(small_run, monkeypatch, tmp_path, old, new, told):
+    (tmp_path / "results/p5").mkdir(parents=True)
+    shutil.copytree(small_run.path / "workflow", tmp_path / "workflow")
+    monkeypatch.chdir(tmp_path)
+    text = (small_run.path / "results/p5/summary.csv").read_text()
+    assert old in text
+    Path("results/p5/summary.csv").write_text(text.replace(old, new, 1))
+    with pytest.raises(jobs.TableError, match=told):
+        tables.read_table("results/p5/summary.csv")
+
+
+def test_a_run_names_the_table_that_was_cut_and_the_rule_that_mends_it(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    table, figure = copy.path / "results/p3/growth.csv", "results/p3/growth.svg"
+    dates = table.stat()
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:13]))
+    os.utime(table, ns=(dates.st_atime_ns, dates.st_mtime_ns))
+    (copy.path / figure).unlink()
+    code, printed = copy.snakemake(figure, *SMALL)
+    assert code != 0
+    assert (
+        "results/p3/growth.csv: 12 of 18 rows are there; delete it and run snakemake again: "
+        "the rule p3_residual_gradients makes it." in printed
+    )
+    assert "Traceback" not in printed
+    table.unlink()
+    assert copy.snakemake(figure, *SMALL)[0] == 0
+    assert copy.results() == small_run.results()
+
+
+def mounted(folder):
+    """A file system of 16 MB in memory as the folder, with what the folder holds; skips where that is not allowed."""
+    if not (AS_ROOT and shutil.which("mount")):
+        pytest.skip("mounting a file system needs root")
+    saved = folder.rename(folder.with_name("saved"))
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("mounting a file system is not allowed here")
+    subprocess.run(["cp", "-a", f"{saved}/.", folder], check=True)
+
+
+@pytest.fixture
+def results_on_a_small_disk(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    mounted(copy.path / "results")
+    yield copy
+    subprocess.run(["umount", copy.path / "results"], check=True)
+
+
+def figures_of_problem_3(copy):
+    """Delete them, and return the arguments of a run that makes them anew."""
+    for path in (copy.path / "results/p3").glob("*.svg"):
+        path.unlink()
+    return "results/p3/growth.svg", *SMALL
+
+
+def test_a_full_disk(results_on_a_small_disk, small_run):
+    copy = results_on_a_small_disk
+    arguments = figures_of_problem_3(copy)
+    filler = copy.path / "results/filler"
+    with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    code, printed = copy.snakemake(*arguments)
+    assert code != 0
+    assert re.search("The rule p3_figures failed: .*No space left on device; make room on that disk", printed)
+    assert "Traceback" not in printed
+    filler.unlink()
+    assert copy.snakemake(*arguments)[0] == 0
+    assert copy.results() == small_run.results()
+
+
+def test_a_read_only_results_folder(results_on_a_small_disk, small_run):
+    copy = results_on_a_small_disk
+    arguments = figures_of_problem_3(copy)
+    subprocess.run(["mount", "-o", "remount,ro", copy.path / "results"], check=True)
+    code, printed = copy.snakemake(*arguments)
+    subprocess.run(["mount", "-o", "remount,rw", copy.path / "results"], check=True)
+    assert code != 0
+    assert "The run cannot begin: results: Permission denied; make that place writable" in printed
+    assert "Traceback" not in printed
+    assert copy.snakemake(*arguments)[0] == 0
+    assert copy.results() == small_run.results()
+
+
+def test_a_results_folder_of_another_user(small_run, tmp_path):
+    if AS_ROOT:
+        pytest.skip("root may write everywhere")
+    copy = small_run.clone(tmp_path / "copy")
+    arguments = figures_of_problem_3(copy)
+    (copy.path / "results/p3").chmod(0o500)
+    code, printed = copy.snakemake(*arguments)
+    (copy.path / "results/p3").chmod(0o700)
+    assert code != 0
+    assert "The run cannot begin: results/p3: Permission denied; make that place writable" in printed
+    assert copy.snakemake(*arguments)[0] == 0
+    assert copy.results() == small_run.results()
+
+
+def test_too_little_memory_is_said_before_anything_runs(project):
+    limit = 2**30
+    done = subprocess.run(
+        project.command(*SMALL),
+        cwd=project.path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "allowed are 0.0 GiB under the limit on addresses (ulimit -v)." in done.stdout + done.stderr
+    assert not (project.path / "results").exists()
+
+
+def test_a_job_that_raises_leaves_nothing_of_its_own(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    arguments = figures_of_problem_3(copy)
+    copy.edit("scripts/p3_figures.py", "        draw_growth(axes,", "        1 / 0\n        draw_growth(axes,")
+    code, printed = copy.snakemake(*arguments)
+    assert code != 0
+    assert re.search(
+        r"The rule p3_figures failed: ZeroDivisionError in line \d+ of \S+p3_figures.py \(division by", printed
+    )
+    assert "are of an earlier run" in printed
+    assert "The report is in" not in printed
+    assert not list((copy.path / "results/p3").glob("*.svg"))
+    shutil.copy(PROJECT / "scripts/p3_figures.py", copy.path / "scripts/p3_figures.py")
+    code, printed = copy.snakemake(*arguments)
+    assert code == 0
+    assert "The report is in" not in printed  # this run was not about it
+    assert copy.results() == small_run.results()
+
+
+def test_a_report_whose_claims_fail_does_not_stay(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    fault = yaml.safe_load((PROJECT / "tests/mutations/p4.yaml").read_text())[0]
+    copy.edit(fault["file"], fault["old"], fault["new"])
+    code, printed = copy.snakemake(*SMALL)
+    assert code != 0
+    assert "the earlier report is deleted, because its claims have not passed the gate again" in printed
+    assert not list((copy.path / "results/report").glob("solutions.*"))
+    copy.edit(fault["file"], fault["new"], fault["old"])
+    assert {"claims_gate", "report_html", "report_pdf"} <= copy.planned()
+
+
+def test_no_quarto_though_the_configuration_asks_for_it(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    command = copy.command(*SMALL, "--config", "report={engine: quarto}")
+    nowhere = os.environ | {"PATH": os.defpath}
+    if shutil.which("quarto", path=os.defpath):
+        pytest.skip("quarto is in the system's own folder")
+    done = subprocess.run(command, cwd=copy.path, env=nowhere, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "config: report.engine is quarto, but no quarto is on PATH; install Quarto" in done.stdout + done.stderr
+    assert copy.results() == small_run.results()
+
+
+def test_a_clock_that_was_set_back(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    tomorrow = time.time() + 86400
+    for folder in ("results", "scripts", "workflow", "report"):
+        for path in (copy.path / folder).rglob("*"):
+            os.utime(path, (tomorrow, tomorrow))
+    targets = ["results/p4/savings.svg", "results/claims.csv"]
+    for target in targets:
+        (copy.path / target).unlink()
+    code, printed = copy.snakemake(*targets, *SMALL)
+    assert code == 0, printed
+    assert copy.results() == small_run.results()
+    assert copy.planned() == set()
+
+
+def test_a_set_up_that_was_cut_short_is_made_anew(project):
+    (project.path / ".venv/bin").mkdir(parents=True)
+    done = subprocess.run(["make", "--dry-run", "report"], cwd=project.path, capture_output=True, text=True, check=True)
+    assert "sh scripts/setup.sh" in done.stdout
+    assert re.search(r"^touch \.venv/complete$", (PROJECT / "scripts/setup.sh").read_text().splitlines()[-1])
