@@ -172,10 +172,9 @@ def leaves(config, path=""):
 
 
 def _source_files(copy):
-    """The files of a fresh copy, sorted; without those that git ignores if the project is a clone."""
+    """The files of a fresh copy, sorted; in a clone without those that git does not track, such as a reader's own."""
     files = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    known = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    known = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False)
     return sorted(files & set(known.stdout.splitlines()) if (PROJECT / ".git").exists() else files)
 
 
