@@ -7,13 +7,10 @@ stands and makes the row link back to them.
 import functools
 import hashlib
 import itertools
-import platform
 import re
-from importlib.metadata import version
 from pathlib import Path
 
 BLOCKS = ("dropout", "initialization", "residual", "split_transform_merge", "double_descent")  # of problems 1 to 5
-PACKAGES = ("snakemake", "torch", "numpy", "matplotlib", "pandas")
 NUMBER = re.compile(
     r"""(?<![\w^.])(?:
     \d+(?:\ \(×\d+\))?(?:–\d+(?:\ \(×\d+\))?)+  # widths of a network, 35–64–1 or 64 (×10)–1
@@ -42,12 +39,6 @@ def unmade_inputs(rules):
     producer = _producers(rules)
     read = {str(path) for rule in rules for path in rule.input if "{" not in str(path)}
     return sorted(path for path in read if not producer(path))
-
-
-def versions():
-    """Versions of Python and of the packages that compute and draw; a build's own mark, as in 2.0+cpu, is left out."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    return {"Python": python} | {name: version(name).partition("+")[0] for name in PACKAGES}
 
 
 def checksums(paths):

@@ -32,6 +32,8 @@ DISTRIBUTIONS = {  # module -> what pip calls it; of these the version counts
     "ziamath": "ziamath",
 }
 
+NAMED = ("snakemake", "torch", "numpy", "matplotlib", "pandas")  # what the report says that it was made with
+
 
 class Module(NamedTuple):
     """What counts of one file."""
@@ -58,6 +60,11 @@ def fingerprint(script):
     files = {path: module.digest for path, module in modules.items()}
     packages = sorted(set().union(*(module.packages for module in modules.values())))
     return files | {name: installed(DISTRIBUTIONS[name]) for name in packages} | {"Python": python()}
+
+
+def versions():
+    """The versions that the report names, of Python and of the packages that compute and draw."""
+    return {"Python": python()} | {name: installed(name) for name in NAMED}
 
 
 def python():

@@ -5,7 +5,8 @@ from glob import glob
 import yaml
 
 from pipeline.engine import chosen_engine
-from pipeline.provenance import checksums, origins, unmade_inputs, versions
+from pipeline.provenance import checksums, origins, unmade_inputs
+from pipeline.sources import versions
 
 REPORT_SPECS = expand("report/p{k}.yml", k=range(1, 6))
 REPORT_SOURCES = sorted(str(path) for path in Path("report").rglob("*") if path.is_file())
