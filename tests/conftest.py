@@ -1,5 +1,6 @@
 """Copies of the project, and whole runs of it, for the tests."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(
@@ -14,6 +16,10 @@ LEFT_OUT = shutil.ignore_patterns(
     *("results", "pipeline-report*"),
 )
 SMALL = ["--configfile", "tests/config.yaml"]
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is loaded; as in the workflow, whole tests share the cores
+settings.register_profile("no time limit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no time limit")
 
 
 class Copy:

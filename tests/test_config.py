@@ -146,7 +146,6 @@ trees = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_fro
 mappings = st.dictionaries(st.sampled_from("abc"), trees, max_size=3)
 
 
-@settings(deadline=None)
 @given(mappings, mappings)
 def test_merging_keeps_what_only_one_layer_has_and_the_later_layer_wins(base, layer):
     merged = merge(base, layer)
@@ -275,7 +274,7 @@ def quick_reading():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=2, database=None)
+@settings(max_examples=2, database=None)
 @given(data=st.data())
 def test_every_kind_of_fault_is_refused_in_one_sentence_that_names_its_key(quick_reading, tmp_path_factory, kind, data):
     path, values = KINDS[kind]
@@ -307,7 +306,7 @@ def allowed_values(node):
     return st.fixed_dictionaries({key: allowed_values(inner) for key, inner in node["properties"].items()})
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_what_the_schema_allows_is_read_back_as_it_was_written(endless_memory, tmp_path_factory, data):
     config = data.draw(allowed_values(SCHEMA))

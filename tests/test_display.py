@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 from fontTools.ttLib import TTFont
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pipeline import display, fonts
@@ -105,7 +105,6 @@ def test_a_table_shows_errors_intervals_and_units_in_the_fields_form():
     assert (first[4], second[4]) == (f"–{FIGURE}{FIGURE}{POINT}", "0.25")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-100, 100), st.floats(1e-4, 10)), min_size=1, max_size=6))
 def test_in_a_column_with_errors_both_points_and_the_sign_stand_below_each_other(pairs):
     rows = pd.DataFrame(pairs, columns=["x", "se"])

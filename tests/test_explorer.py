@@ -72,7 +72,7 @@ def numbers(draw):
     return widths, penalties, risk
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(numbers())
 def test_the_page_holds_the_tables_numbers(drawn):
     widths, penalties, risk = drawn
@@ -84,7 +84,7 @@ def test_the_page_holds_the_tables_numbers(drawn):
     np.testing.assert_allclose(data["chosen"], np.array(penalties)[np.argmin(risk, axis=0)], rtol=5e-4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(numbers())
 def test_everything_drawn_lies_within_the_axes(drawn):
     _, data = page(*drawn)
@@ -126,7 +126,7 @@ def test_the_reader_starts_at_the_penalty_nearest_to_the_fixed_one(fixed, start)
     assert f'min="0" max="4" step="1" value="{start}"' in text
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.floats(-12, 6), st.floats(0.004, 12))
 def test_logarithmic_ticks_are_few_and_inside(start, decades):
     low, high = 10**start, 10 ** (start + decades)

@@ -85,7 +85,7 @@ def test_killed_runs_are_finished_by_a_plain_second_run(small_run, tmp_path, cap
         run = Run(copy)
         if place is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                run.process.wait(chance.uniform(0, 5))
+                run.process.wait(chance.uniform(0, 3))
         else:
             run.wait_for(place)
             time.sleep(chance.uniform(0, 0.4))
@@ -109,7 +109,10 @@ def test_an_orphan_is_waited_for_and_never_overwrites_newer_results(small_run, t
     (copy.path / target).unlink()
     script = copy.path / "scripts/p1_figures.py"
     text = script.read_text()
-    script.write_text(text.replace("job_log(snakemake):", "job_log(snakemake):\n        __import__('time').sleep(8)"))
+    waits = "while not Path('let-go').exists():\n            pass"
+    script.write_text(
+        "from pathlib import Path\n" + text.replace("job_log(snakemake):", f"job_log(snakemake):\n        {waits}")
+    )
     run = Run(copy, target)
     run.wait_for("p1_figures")
     run.kill(signal.SIGKILL, whole_group=False)
@@ -119,6 +122,7 @@ def test_an_orphan_is_waited_for_and_never_overwrites_newer_results(small_run, t
     assert code != 0
     assert jobs.BUSY in printed
     assert copy.snakemake("--dry-run", target, *SMALL)[0] == 0
+    (copy.path / "let-go").touch()
     run.wait_for_all()
     assert copy.snakemake(target, *SMALL)[0] == 0
     assert copy.results() == small_run.results()

@@ -1,13 +1,14 @@
 """A wrong formula makes its claim fail: each claim is turned false by at least one fault put into the code.
 
-``mutations/p<k>.yaml`` lists the faults; each is tried in a copy of scripts/, in a fresh process, without bytecode.
+``mutations/p<k>.yaml`` lists the faults; each is tried in a copy of scripts/, in a process of its own that has loaded
+the libraries but nothing of the project, without bytecode.
 """
 
-import json
-import os
+import importlib
+import multiprocessing
 import shutil
-import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import yaml
@@ -27,27 +28,20 @@ MUTATIONS = [
     for number, mutation in enumerate(yaml.safe_load((PROJECT / f"tests/mutations/p{k}.yaml").read_text()))
 ]
 SMALL = yaml.safe_load((PROJECT / "tests/config.yaml").read_text())
-OUTCOMES = """
-import importlib, json, sys
-study = importlib.import_module(sys.argv[1]).study
-claims = study(**json.loads(sys.argv[2]))["claims"]
-print("OUTCOMES", json.dumps(dict(zip(claims["claim"], claims["holds"]))))
-"""
+NURSERY = multiprocessing.get_context("forkserver")
+NURSERY.set_forkserver_preload(["numpy", "pandas", "scipy.linalg", "scipy.optimize", "torch"])
 
 
 def outcomes(scripts, problem):
     """What each claim of a problem comes to on the small configuration, with the code in ``scripts``."""
-    module, block = SCRIPTS[problem]
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", OUTCOMES, module, json.dumps(SMALL[block])],
-        cwd=scripts,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(scripts), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("OUTCOMES"))[9:])
+    with ProcessPoolExecutor(1, mp_context=NURSERY) as process:
+        return process.submit(_outcomes, str(scripts), *SCRIPTS[problem]).result()
+
+
+def _outcomes(scripts, module, block):
+    sys.path.insert(0, scripts)
+    claims = importlib.import_module(module).study(**SMALL[block])["claims"]
+    return dict(zip(claims["claim"], claims["holds"], strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ COMMUTING = {"relu", "leaky_relu", "prelu", "identity"}
 rates = st.floats(0.05, 0.95)
 slopes = st.floats(-3, 3)
 moderate = st.floats(-1e3, 1e3).filter(lambda z: abs(z) > 1e-3)
-examples = settings(max_examples=50, deadline=None)
+examples = settings(max_examples=50)
 
 
 def piecewise_linear(right, left):
@@ -135,7 +135,7 @@ def test_over_masks_is_a_loop_over_masks_inputs_and_units(name):
 
 
 @given(p=rates, slope=slopes, z=moderate, dtype=st.sampled_from([np.float32, np.float64]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_two_orders_differ_by_at_most_four_roundoffs_in_exact_arithmetic(p, slope, z, dtype):
     slope = slope if abs(slope) > 1e-3 else 0.0
     z = np.array([z], dtype=dtype)

@@ -19,7 +19,7 @@ from pipeline.style import new_figure
 
 TINY = [(1, 1), (3, 1), (2, 2, 1), (1, 3, 1), (3, 2, 2, 1), (2, 2, 2, 1), (1, 2, 1, 2, 1)]
 ARCHITECTURES = st.lists(st.integers(1, 300), min_size=2, max_size=8)
-some = settings(deadline=None, max_examples=60)
+some = settings(max_examples=60)
 
 
 # An oracle in rational arithmetic: the output as a polynomial in the inputs and in the parameters times sqrt(fan-in).

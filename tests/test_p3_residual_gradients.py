@@ -27,7 +27,7 @@ SMOOTH = sorted(set(residual.ACTIVATIONS) - {"relu", "squared_relu"})
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(2, 7))  # n, m, L
 deep_shapes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(3, 7))
 seeds = st.integers(0, 2**32 - 1)
-quickly = settings(max_examples=50, deadline=None)
+quickly = settings(max_examples=50)
 
 
 def drawn(seed, shape, activation, skips=True):

@@ -19,7 +19,7 @@ channel_counts = st.integers(1, 5)
 kernels = st.sampled_from([1, 3, 5])
 blocks = st.tuples(channel_counts, st.integers(1, 4), st.integers(1, 3), kernels)
 seeds = st.integers(0, 2**32 - 1)
-quickly = settings(max_examples=25, deadline=None)
+quickly = settings(max_examples=25)
 
 
 def filled(block, rng, module=stm.SplitTransformMerge):
@@ -61,7 +61,7 @@ def pixel_by_pixel(split, image):
     return np.array(total)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(block=blocks, seed=seeds)
 def test_module_and_reference_compute_the_definition(block, seed):
     rng = np.random.default_rng(seed)
@@ -165,7 +165,7 @@ def test_multiply_adds_and_activations_are_those_of_a_hand_count(block, side):
     assert stm.activations_per_pixel(split, channels, side) == branches * (2 * width + channels)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(channels=st.integers(1, 2000), width=st.integers(1, 40), branches=st.integers(1, 40), kernel=st.integers(1, 9))
 def test_saving_is_a_difference_of_counts(channels, width, branches, kernel):
     bottleneck = branches * width
@@ -174,7 +174,7 @@ def test_saving_is_a_difference_of_counts(channels, width, branches, kernel):
     assert (difference > 0) == (1 < branches < Fraction(kernel**2 * bottleneck**2, channels))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     channels=st.integers(1, 2000),
     bottleneck=st.integers(1, 500),

@@ -38,7 +38,7 @@ def drawn_data(d, n, p, seed, **_):
     return dd.Data(beta, x, x @ beta + noise, others[0], others[0] @ beta, others[1], others[1] @ beta), w
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems)
 def test_solution_minimises_the_objective(problem):
     x, y, w = drawn(**problem)
@@ -55,7 +55,7 @@ def test_solution_minimises_the_objective(problem):
         assert objective(theta + v) - objective(theta) == pytest.approx(rise, rel=1e-6, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems)
 def test_solution_equals_three_other_ways(problem):
     x, y, w = drawn(**problem)
@@ -66,7 +66,7 @@ def test_solution_equals_three_other_ways(problem):
             np.testing.assert_allclose(f @ theta[:, k], f @ solve(f, y, lam), atol=1e-8 * np.linalg.norm(y))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(problems)
 def test_unscaled_weights_with_scaled_penalty(problem):
     x, y, w = drawn(**problem)
@@ -77,7 +77,7 @@ def test_unscaled_weights_with_scaled_penalty(problem):
     np.testing.assert_allclose(actual, expected, atol=1e-8 * np.linalg.norm(y))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(problems)
 def test_training_error_rises_and_coefficients_shrink(problem):
     x, y, w = drawn(**problem)
@@ -100,7 +100,7 @@ def test_huge_penalty_gives_the_null_model_and_a_tiny_one_interpolates():
     assert dd.risk(theta, dd.covariance_forms(w, theta), w, beta) == pytest.approx(1.0, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.integers(0, 10**6))
 def test_feature_covariance_equals_the_integral_over_the_angle(d, seed):
     w, v = np.random.default_rng(seed).standard_normal((2, d))
@@ -142,7 +142,7 @@ def test_risk_against_fresh_inputs():
     np.testing.assert_array_less(np.abs(dd.risk(theta, dd.covariance_forms(w, theta), w, beta) - mean), 5 * error)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems)
 def test_reduction_is_orthogonal_and_has_the_gram_matrix(problem):
     x, _, w = drawn(**problem)
@@ -160,7 +160,7 @@ def test_reduction_is_orthogonal_and_has_the_gram_matrix(problem):
     np.testing.assert_allclose(dd.extreme_eigenvalues(factors), [s[0], s[-1]], atol=1e-12 * scale)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems)
 def test_sweep_equals_a_solve_for_each_width_and_penalty(problem):
     data, _ = drawn_data(**problem)
@@ -194,7 +194,7 @@ def test_predictions_agree_with_the_textbook_solve_to_nine_digits(p):
         assert np.linalg.norm(f @ theta[:, k] - expected) <= 1e-9 * np.linalg.norm(expected)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(problems.filter(lambda problem: problem["n"] > 1))
 def test_leave_one_out_equals_refitting(problem):
     x, y, w = drawn(**problem)
@@ -209,7 +209,7 @@ def test_leave_one_out_equals_refitting(problem):
             assert alone[i, k] == pytest.approx(expected, rel=1e-5, abs=1e-7 * np.linalg.norm(y))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(problems)
 def test_generalised_cross_validation_by_its_definition(problem):
     data, w = drawn_data(**problem)
@@ -224,7 +224,7 @@ def test_generalised_cross_validation_by_its_definition(problem):
     assert fit.left_out_mse[0] == pytest.approx(leave_one_out, rel=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(problems)
 def test_what_is_not_asked_for_changes_nothing(problem):
     data, w = drawn_data(**problem)
@@ -247,7 +247,7 @@ def test_a_penalty_below_rounding_is_refused():
         dd.ridge(indefinite, y, np.array([1e-13]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(problems)
 def test_noise_part_is_a_trace_and_is_capped(problem):
     x, y, w = drawn(**problem)
@@ -286,7 +286,7 @@ def test_risk_averages_to_its_two_parts():
         assert fits[2].risk[k] == pytest.approx(fits[0].bias[k], rel=1e-9)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 12), st.integers(0, 10**6))
 def test_smallest_eigenvalue_falls_to_the_square_and_rises_after(n, seed):
     phi = np.random.default_rng(seed).standard_normal((n, 2 * n))
@@ -296,7 +296,7 @@ def test_smallest_eigenvalue_falls_to_the_square_and_rises_after(n, seed):
     assert np.all(np.diff(smallest[n - 1 :]) >= -1e-9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=20))
 def test_largest_rise_over_all_pairs(values):
     rise, start, end = dd.largest_rise(np.array(values, dtype=float))
@@ -306,7 +306,7 @@ def test_largest_rise_over_all_pairs(values):
     assert start <= end
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=10))
 def test_choose_takes_the_smallest_and_the_next(errors):
     best, second = dd.choose(np.array(errors, dtype=float))

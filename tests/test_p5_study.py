@@ -77,7 +77,7 @@ def test_a_larger_sample_begins_with_the_smaller_one():
     np.testing.assert_array_equal(whole.validation_x, part.validation_x)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 12))
 def test_shares_are_a_partition_of_the_replicates(replicates, shares):
     parts = [list(p5_sweep.share_of(f"{k}-of-{shares}", replicates)) for k in range(1, shares + 1)]
@@ -211,7 +211,7 @@ def test_nested_features_are_the_first_columns_of_one_matrix():
         )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=15))
 def test_rises_are_the_largest_over_all_pairs(values):
     rise, ratio = resampling.rises(np.array([values, values], dtype=float))
@@ -278,7 +278,7 @@ def test_theorems_hold_in_every_configuration(changes):
     assert theorems.loc[theorems["holds"] != "yes", ["claim", "measured"]].to_numpy().tolist() == []
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 80), st.integers(1, 400), st.integers(1, 1000), st.floats(-6, 6))
 def test_noise_cap_holds_in_theory(d, n, p, exponent):
     lam = 10.0**exponent

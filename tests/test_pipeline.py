@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import PROJECT
@@ -97,7 +97,6 @@ def test_the_mathematics_knows_no_files_no_snakemake_and_no_figures():
                 }, path
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=20))
 def test_a_table_keeps_six_digits_and_a_second_writing_changes_nothing(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("table") / "t.csv"

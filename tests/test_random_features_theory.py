@@ -126,7 +126,6 @@ def test_harmonics_up_to_a_degree_span_the_polynomials_on_the_sphere(d, degree):
 
 
 @given(st.integers(1, 300), st.integers(1, 20000))
-@settings(deadline=None)
 def test_trace_is_whole_for_any_truncation(d, rank):
     _, shares, tail = rf.spectrum(d, rank)
     assert tail >= 0
@@ -134,7 +133,6 @@ def test_trace_is_whole_for_any_truncation(d, rank):
 
 
 @given(st.integers(1, 2000), st.floats(-9, 9).map(lambda exponent: 10**exponent))
-@settings(deadline=None)
 def test_quadrature_satisfies_the_identities_of_chi_squared(d, z):
     q, w = rf.chi_squared_nodes(d)
     assert w @ q == pytest.approx(d, rel=1e-12)
@@ -153,7 +151,6 @@ def test_quadrature_in_one_dimension_is_the_error_function(z):
 
 
 @given(st.integers(1, 500), st.floats(-12, 9).map(lambda exponent: 10**exponent))
-@settings(deadline=None)
 def test_saturation_inverts_the_expectation(d, z):
     q, w = rf.chi_squared_nodes(d)
     found, t, _ = rf.saturation(np.array([w @ (q * z / (1 + q * z))]), q, w)
@@ -161,13 +158,13 @@ def test_saturation_inverts_the_expectation(d, z):
     assert t[0] == pytest.approx(w @ (q / (1 + q * z)), rel=1e-4)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(problems)
 def test_agrees_with_the_equations_in_the_regularisation(problem):
     assert rf.risk(**problem) == pytest.approx(equations_in_l(**problem), rel=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems)
 def test_penalty_of_the_root_is_the_one_asked_for(problem):
     d, n, p = problem["input_dim"], problem["n_train"], problem["n_features"]
@@ -178,7 +175,7 @@ def test_penalty_of_the_root_is_the_one_asked_for(problem):
     assert log_lam[0] == pytest.approx(np.log(problem["lam"]), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems)
 def test_parts_are_positive_and_the_noise_is_bounded_for_every_width(problem):
     parts = rf.risk_parts(**problem)
@@ -190,7 +187,7 @@ def test_parts_are_positive_and_the_noise_is_bounded_for_every_width(problem):
     assert doubled.bias == parts.bias
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(problems)
 def test_infinite_penalty_gives_the_null_risk(problem):
     assert rf.risk(**problem | {"lam": 1e15}) == pytest.approx(rf.NULL_RISK, abs=1e-6)
@@ -242,7 +239,7 @@ def test_arrays_broadcast_and_equal_single_calls():
         assert table[i, j, k] == pytest.approx(float(rf.risk(p[j, 0], lam[k], 10, n[i, 0, 0], 0.3)), rel=1e-9)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(problems)
 def test_no_penalty_beats_the_optimal_one(problem):
     del problem["lam"]

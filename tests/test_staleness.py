@@ -20,6 +20,7 @@ import staleness
 import why
 from conftest import PROJECT
 from observe.sitecustomize import Watched
+from pipeline.engine import chosen_engine
 from pipeline.sources import DISTRIBUTIONS
 
 pytestmark = pytest.mark.xdist_group("staleness")  # one observed run for all, beside those of the group "runs"
@@ -110,11 +111,12 @@ def test_each_changed_file_schedules_what_depends_on_it(workflow, dry_runs):
 def test_each_changed_key_schedules_what_depends_on_it(workflow, dry_runs):
     cases, layer = {}, workflow.path.parent / "changed.yaml"
     for leaf, value in staleness.leaves(workflow.config).items():
-        content = another(value, node(leaf))
+        other = content = another(value, node(leaf))
         for key in reversed(leaf.split(".")):
             content = {key: content}
         layer.write_text(yaml.safe_dump(content), encoding="utf-8")
-        expected = workflow.jobs(workflow.readers_of_key(leaf))
+        same = leaf == "report.engine" and chosen_engine(value) == chosen_engine(other)  # auto, where it comes to that
+        expected = workflow.jobs(set() if same else workflow.readers_of_key(leaf))
         cases[leaf] = (expected, dry_runs.planned("--configfile", str(layer)))
     assert len(cases) > 40
     assert compared(cases) == {}
@@ -190,6 +192,19 @@ def test_the_command_line_plans_the_same(workflow, dry_runs, change):
     for file in change:
         (workflow.path / file).write_text(text, encoding="utf-8")
     assert {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")} == planned
+
+
+def test_another_engine_has_the_report_made_again_and_its_name_alone_nothing(workflow, tmp_path, monkeypatch):
+    quarto = tmp_path / "quarto"
+    quarto.write_text("#!/bin/sh\necho 99.9.9\n", encoding="utf-8")
+    quarto.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    code, printed = workflow.copy.snakemake("--dry-run")
+    assert code == 0, printed
+    assert set(re.findall(r"^(\w+) +\d+$", printed, flags=re.MULTILINE)) == {"all", "total", *staleness.REPORT}
+    code, printed = workflow.copy.snakemake("--dry-run", "--config", "report={engine: pandoc}")
+    assert code == 0, printed
+    assert "Nothing to be done" in printed
 
 
 def test_the_explanation_names_what_changed_and_what_follows(workflow):

@@ -2,6 +2,7 @@
 
 import fcntl
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,12 @@ import yaml
 from conftest import PROJECT, SMALL
 
 pytestmark = pytest.mark.xdist_group("runs")  # they share whole runs of the workflow
+
+
+def test_a_group_of_tests_stays_on_one_worker(request):
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("pytest-xdist does not run the tests")
+    assert request.node.nodeid.endswith("@runs")  # else each worker would make the shared runs anew
 
 
 def test_a_run_makes_everything_and_says_where_the_report_is(small_run):
@@ -133,14 +140,16 @@ def test_a_key_on_the_command_line_is_checked_too(project):
 
 def test_a_second_run_at_once_is_refused(small_run, tmp_path):
     copy = small_run.clone(tmp_path / "copy")
-    (copy.path / "results/p5/test_error.csv").unlink()
-    log = copy.path / "results/logs/p5_double_descent.log"
+    (copy.path / "results/claims.csv").unlink()
+    log = copy.path / "results/logs/claims_gather.log"
     log.unlink()
     first = subprocess.Popen(copy.command(*SMALL), cwd=copy.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not log.exists():
         assert first.poll() is None
         time.sleep(0.05)
+    first.send_signal(signal.SIGSTOP)  # so that it cannot end before the second has looked
     code, printed = copy.snakemake(*SMALL)
+    first.send_signal(signal.SIGCONT)
     assert code != 0
     assert "Another run is at work in this folder" in printed
     assert first.wait() == 0

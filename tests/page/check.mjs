@@ -14,6 +14,7 @@ const address = pathToFileURL(file).href;
 const browser = await chromium.launch({
   executablePath: execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim(),
   args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+  timeout: 0,
 });
 const found = {};
 for (const setting of settings) found[setting] = await visit(setting);
@@ -24,6 +25,7 @@ async function visit(setting) {
   const [width, colorScheme] = setting.split('-');
   const print = width === 'print';
   const context = await browser.newContext({ viewport: { width: print ? PAPER : Number(width), height: 900 }, colorScheme });
+  context.setDefaultTimeout(0);
   const page = await context.newPage();
   const requests = [], errors = [];
   await page.emulateMedia({ media: print ? 'print' : 'screen' });
