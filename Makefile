@@ -4,11 +4,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: report why test lint docs benchmark pipeline-report
+.PHONY: report archive verify adopt rebuild why test lint docs benchmark pipeline-report
 
 report: .venv/complete ## compute everything that is stale and render the report (CONFIG=mine.yaml: as that file says)
 	$(if $(CONFIG),@$(BIN)/python scripts/check_config.py "$$CONFIG")
 	$(BIN)/snakemake --cores all $(if $(CONFIG),--configfile "$$CONFIG")
+
+archive: .venv/complete ## write sources, results and the account of how they were made into one zip (CONFIG=mine.yaml: likewise)
+	$(if $(CONFIG),@$(BIN)/python scripts/check_config.py "$$CONFIG")
+	$(BIN)/snakemake --cores all archive --config 'report={engine: pandoc}' $(if $(CONFIG),--configfile "$$CONFIG")
+
+verify: ## in an unpacked archive: check every file against SHA256SUMS, with standard tools alone
+	@sh scripts/verify.sh
+
+adopt: .venv/complete ## in an unpacked archive: have Snakemake know the results that are as they were archived
+	@$(BIN)/python scripts/adopt.py
+
+rebuild: .venv/complete ## compute everything from the sources again, in rebuild/, and compare it with the results here
+	@$(BIN)/python scripts/rebuild.py
 
 why: .venv/complete ## say which jobs `make report` would run and why
 	@$(BIN)/python scripts/why.py

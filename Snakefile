@@ -22,6 +22,7 @@ include: "workflow/rules/p4_split_transform_merge.smk"
 include: "workflow/rules/p5_double_descent.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/archive.smk"
 
 
 rule all:

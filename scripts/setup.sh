@@ -20,7 +20,7 @@ echo "Set-up: installing requirements.lock into .venv, once; this takes a minute
 if ! .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off --log .venv/setup.log \
     --requirement requirements.lock >/dev/null 2>.venv/errors.log; then
     if grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ConnectionRefused|Network is unreachable' .venv/setup.log; then
-        fail "pip cannot reach its package index; connect to the network (or set PIP_FIND_LINKS to a folder of wheels) and try again."
+        fail "pip cannot reach its package index; connect to the network (or set PIP_NO_INDEX=1 and PIP_FIND_LINKS to a folder of wheels) and try again."
     fi
     tail -n 5 .venv/errors.log >&2
     fail "pip cannot install requirements.lock; .venv/setup.log says why."

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, settings
 PROJECT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".venv", ".snakemake", "__pycache__", ".*_cache", ".hypothesis", "node_modules"),  # not the project's
-    *("results", "pipeline-report*"),
+    *("results", "rebuild", "pipeline-report*"),
 )
 SMALL = ["--configfile", "tests/config.yaml"]
+EMBEDDED = ["--config", "report={engine: pandoc}"]  # what an archive is made with
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is loaded; as in the workflow, whole tests share the cores
 settings.register_profile("no time limit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -67,6 +68,14 @@ class Copy:
         return Copy(folder, source=self.path, ignore=None)
 
 
+def track(folder):
+    """Have git track every file of a folder that it does not ignore: what is archived is what git tracks."""
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    for command in (["init", "--quiet"], ["add", "--all"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
 @pytest.fixture
 def project(tmp_path):
     """A fresh copy of the project, nothing computed."""
@@ -80,6 +89,17 @@ def small_run(tmp_path_factory):
     code, printed = copy.snakemake(*SMALL)
     assert code == 0, printed
     copy.printed = printed
+    return copy
+
+
+@pytest.fixture(scope="session")
+def archived(small_run, tmp_path_factory):
+    """A clone of the small run with its archive, whose path is ``zip``: do not change it."""
+    copy = small_run.clone(tmp_path_factory.mktemp("archived") / "project")
+    track(copy.path)
+    code, copy.printed = copy.snakemake("archive", *SMALL, *EMBEDDED)
+    assert code == 0, copy.printed
+    [copy.zip] = (copy.path / "results/archive").glob("*.zip")
     return copy
 
 

@@ -3,6 +3,9 @@
 #   poppler-utils: pdftotext, pdffonts and pdfinfo read the PDF as another program sees it.
 #   chromium, nodejs (20 or newer), npm: tests/page/check.mjs looks at the page in a browser.
 #   default-jre-headless: runs the Nu HTML checker.
+#   unzip: unpacks the archive as another program does.
+#   faketime, disorderfs: other dates, and shuffled folders, for tests/variations.py (which needs unshare, setpriv and
+#   setarch too, from util-linux, that every Debian has).
 #   the packages of tests/page/package-lock.json, from npm: axe-core, playwright-core, vnu-jar.
 # Installs only what is missing. Run as root: sh tests/system-packages.sh
 set -eu
@@ -13,6 +16,9 @@ needs chromium chromium
 needs node nodejs
 needs npm npm
 needs java default-jre-headless
+needs unzip unzip
+needs faketime faketime
+needs disorderfs disorderfs
 if [ -n "$missing" ]; then
     apt-get update -qq
     # shellcheck disable=SC2086 # a list of names

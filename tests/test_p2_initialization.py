@@ -147,7 +147,7 @@ def test_drawn_layer_is_a_new_linear():
     weights, biases = hw6.draw_layer(5, 7, seed=3)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        layer = torch.nn.Linear(5, 7)
+        layer = torch.nn.Linear(5, 7, dtype=torch.float64)
     np.testing.assert_array_equal(weights.reshape(7, 5), layer.weight.detach().numpy())
     np.testing.assert_array_equal(biases, layer.bias.detach().numpy())
 

@@ -120,11 +120,14 @@ def enumerated_moments(widths, inputs, chances):
 
 
 def draw_layer(fan_in, fan_out, seed):
-    """The parameters that the installed torch gives a new nn.Linear: flat float64 arrays (weights, biases)."""
+    """The parameters that the installed torch gives a new nn.Linear: flat float64 arrays (weights, biases).
+
+    In float32 the last bit of what it draws depends on whether the machine multiplies and adds in one step.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layer = torch.nn.Linear(fan_in, fan_out)
-    return tuple(p.detach().numpy().astype(np.float64).ravel() for p in (layer.weight, layer.bias))
+        layer = torch.nn.Linear(fan_in, fan_out, dtype=torch.float64)
+    return tuple(p.detach().numpy().ravel() for p in (layer.weight, layer.bias))
 
 
 def distance_from_uniform(sample, bound):

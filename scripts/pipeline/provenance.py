@@ -33,6 +33,29 @@ def origins(rules, paths):
     }
 
 
+def steps(rules):
+    """What each rule with a script does, in the order of the rule files, as plain data.
+
+    Returns [{name, about, script, keys, own}, ...]: ``keys`` are those of the configuration that it is given, ``own``
+    holds its other parameters, without those that tell of files.
+    """
+    found = []
+    for rule in rules:
+        if rule.script:
+            study, whole = getattr(rule.params, "study", {}), getattr(rule.params, "config", {})
+            block = BLOCKS[int(rule.name[1]) - 1] if study else ""
+            told = {"study", "config", "code", "versions", "origins", "checksums"}
+            step = {
+                "name": rule.name,
+                "about": rule.docstring.strip(),
+                "script": f"scripts/{Path(rule.script).name}",
+                "keys": [f"{block}.{key}" for key in leaves(study)] + list(leaves(whole)),
+                "own": {name: value for name, value in rule.params.items() if name not in told},
+            }
+            found.append(step)
+    return found
+
+
 def unmade_inputs(rules):
     """The files that the rules read and none of them makes, sorted."""
     rules = list(rules)
@@ -173,14 +196,15 @@ def _keys(producer, known, path):
         return set()
     if rule.name not in known:
         study = getattr(rule.params, "study", {})
-        own = {f"{BLOCKS[int(rule.name[1]) - 1]}.{key}" for key in _leaves(study)}
+        own = {f"{BLOCKS[int(rule.name[1]) - 1]}.{key}" for key in leaves(study)}
         known[rule.name] = own.union(*(_keys(producer, known, str(read)) for read in rule.input))
     return known[rule.name]
 
 
-def _leaves(block, path=""):
+def leaves(block, path=""):
+    """The dotted keys of the leaves of a configuration, or of a block of it; the networks are one."""
     for key, value in block.items():
         if isinstance(value, dict) and key != "networks":
-            yield from _leaves(value, f"{path}{key}.")
+            yield from leaves(value, f"{path}{key}.")
         else:
             yield f"{path}{key}"

@@ -25,6 +25,7 @@ DISTRIBUTIONS = {  # module -> what pip calls it; of these the version counts
     "numpy": "numpy",
     "pandas": "pandas",
     "pypandoc": "pypandoc_binary",
+    "rocrate": "rocrate",
     "scipy": "scipy",
     "torch": "torch",
     "typst": "typst",

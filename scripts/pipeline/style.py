@@ -50,6 +50,7 @@ SETTINGS = {
     "xtick.minor.width": 0.4,
     "ytick.minor.width": 0.4,
     "text.color": INK,
+    "text.language": "en",  # else that of the locale: fonts have another i for Turkish
     "lines.linewidth": 1.4,
     "image.cmap": "cividis",
     "figure.facecolor": "white",
@@ -79,9 +80,10 @@ def save_figure(figure, path):
 
 @functools.cache
 def _use_style():
-    """Register the report's fonts beside Matplotlib's own, and forget the machine's, which could change a figure."""
+    """Register the report's fonts beside Matplotlib's own; forget the machine's, and the settings of a matplotlibrc."""
     manager, own = font_manager.fontManager, matplotlib.get_data_path()
     manager.ttflist = [font for font in manager.ttflist if font.fname.startswith(own)]
     for face in ("Regular", "It", "Semibold", "Bold"):
         manager.addfont(packaged("font_source_sans_pro", "files", f"SourceSansPro-{face}"))
+    matplotlib.rcdefaults()
     matplotlib.rcParams.update(SETTINGS)

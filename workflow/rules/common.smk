@@ -16,10 +16,12 @@ os.environ.update(
     OPENBLAS_NUM_THREADS="1",
     MKL_NUM_THREADS="1",
     MPLCONFIGDIR=str(Path(".snakemake/matplotlib").absolute()),
+    LOGNAME=os.environ.get("LOGNAME", str(os.getuid())),  # Snakemake asks for it: a user in a container has no name
 )
 
+from pipeline.archive import ArchiveError, sha256, source_files, unadopted
 from pipeline.config import ConfigError, default_problems, load_config
-from pipeline.jobs import claim_folder
+from pipeline.jobs import RUN, claim_folder
 from pipeline.results import category, described, write_caption
 from pipeline.sources import fingerprint, sources
 
@@ -30,6 +32,15 @@ def checked_config():
         return load_config(workflow.overwrite_configfiles, workflow.config_settings.config)
     except ConfigError as fault:
         sys.exit(str(fault))
+
+
+def refuse_unadopted():
+    """End a run, not its jobs, among results of which Snakemake cannot tell whether this configuration made them."""
+    if "--touch" not in sys.argv and not os.environ.get(RUN) and unadopted():
+        sys.exit(
+            "The results here came with an archive, and Snakemake has no record of how they were made: "
+            "make adopt, then start again (or delete results/ to have them made anew)."
+        )
 
 
 def only(block, *keys):
@@ -54,8 +65,11 @@ def reported(path):
 
 
 def summary(jobs):
-    """One line for the end of a run: where the report is and how many claims hold, if the run was about them."""
-    if not any(job.rule.name == "all" for job in jobs):
+    """One line for the end of a run: where the archive is, or the report and how many claims hold, if it was about them."""
+    made = {job.rule.name for job in jobs}
+    if "archive" in made:
+        return f"The archive is {ARCHIVE}.zip, its SHA-256 sum {sha256(f'{ARCHIVE}.zip')}."
+    if "all" not in made:
         return "Done."
     return f"The report is in {' and '.join(REPORT_DOCUMENTS)}. {Path('results/gate.txt').read_text().strip()}"
 
@@ -76,4 +90,19 @@ def failure():
     return "The run failed; the earlier report is deleted, because its claims have not passed the gate again."
 
 
+def archived_sources(wildcards):
+    """The sources, asked for only if an archive is to be made; one sentence and exit code 1 if none can be."""
+    if chosen_engine(config["report"]["engine"]) != "pandoc":
+        sys.exit("An archive is made with the embedded engine, for it to be the same anywhere: make archive does this.")
+    try:
+        found = source_files()
+    except ArchiveError as fault:
+        sys.exit(str(fault))
+    stray = sorted({*SOURCE_FILES, *sources("scripts/archive.py")}.difference(found))
+    if stray:
+        sys.exit(f"The archive holds what git tracks, and {stray[0]}, which the rules read, is not; git add it.")
+    return found
+
+
+refuse_unadopted()
 CHECKED_CONFIG = checked_config()
