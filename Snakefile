@@ -12,6 +12,7 @@ include: "workflow/rules/common.smk"
 configfile: "workflow/config.yaml"
 
 
+config.clear()  # also the order of the keys, which would be that of the command line
 config.update(CHECKED_CONFIG)
 
 

@@ -97,6 +97,8 @@ def differences(rule, text):
         yield "its parameters have changed"
         return
     changed = [name for name in before | now if before.get(name) != now.get(name)]
+    if not changed:
+        yield "its parameters stand in another order"
     files = [name for name in changed if "/" in name]
     if files:
         yield f"{some(files, 'has', 'have')} changed"

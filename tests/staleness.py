@@ -47,11 +47,12 @@ class Workflow:
         shutil.copyfile(self.path / "tests/config.yaml", self.path / "workflow/config.yaml")
         self.files = _source_files(self.path)
         self.config = yaml.safe_load((self.path / "workflow/config.yaml").read_text(encoding="utf-8"))
-        self.scripts = _scripts(self.path)
         notes = folder / "notes"
         notes.mkdir()
         self._run(notes)
-        self.rules = {rule: self._observed(rule, own) for rule, own in _by_rule(notes).items()}
+        observed = _by_rule(notes)
+        self.scripts = {rule: script for rule, script in _scripts(self.path).items() if rule in observed}
+        self.rules = {rule: self._observed(rule, own) for rule, own in observed.items()}
         self.outputs = sorted(set().union(*(job.writes for job in self.rules.values())))
         self.named = json.loads((self.path / METADATA).read_text(encoding="utf-8"))["made"]
 
@@ -242,7 +243,8 @@ OPENING = """# What runs again
 A change on the left has the jobs on the right run again, and no others. *Claims* stands for `claims_gather` and
 `claims_gate`, *report* for `report_numbers`, `report_html` and `report_pdf`. For Python files the table is about code:
 a comment or a docstring changes no number, but the report carries the sum of every source, and is made again. `touch`
-alone, or a change that is taken back, has nothing run.
+alone, or a change that is taken back, has nothing run. The rule `archive`, which is not part of `all`, depends on every
+source and every result.
 
 `make why` tells what would run now, and why. This page is written by `python tests/staleness.py` from what the jobs of
 an observed run open, import and write; tests/test_staleness.py makes each change and compares what is planned."""
