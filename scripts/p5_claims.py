@@ -7,7 +7,7 @@ import numpy as np
 from p5_auxiliary import nearest
 from p5_decisions import BLOCK, ERRORS, NESTED_BLOCK
 from p5_sweep import FIXED, widths
-from pipeline.claims import finding, stays_under, theorem
+from pipeline.claims import finding, theorem
 from pipeline.display import formatted
 
 PEAK = (0.9, 1.1)  # of N: where the fixed curve is to be largest
@@ -26,7 +26,7 @@ def theorems(config, arrays, tables):
         theorem(
             "p5-exact",
             "At every width and penalty of the first draws, the gradient of the objective vanishes up to rounding.",
-            stays_under(checks["slope"], 1e-9),
+            checks["slope"],
             "<=",
             1e-9,
             method="largest norm of the gradient, relative to the largest singular value times the norm of the labels",
@@ -35,7 +35,7 @@ def theorems(config, arrays, tables):
         theorem(
             "p5-solver",
             "Both sides of the push-through identity and the augmented least-squares problem have the same solution.",
-            stays_under(checks["solver"], 1e-9),
+            checks["solver"],
             "<=",
             1e-9,
             method="least squares by SVD, and linear solves with $p$ and with $N$ unknowns, at widths around $N$",
@@ -44,7 +44,7 @@ def theorems(config, arrays, tables):
         theorem(
             "p5-tuned",
             "No penalty of the grid has a smaller validation error than the tuned one.",
-            stays_under(checks["choice"], 1e-9),
+            checks["choice"],
             "<=",
             1e-9,
             method="every penalty of the grid solved afresh at widths around $N$",
@@ -53,7 +53,7 @@ def theorems(config, arrays, tables):
         theorem(
             "p5-scaling",
             "Weights of variance $1/p$ with penalty $\\lambda$ predict as weights of variance 1 with $p\\lambda$ do.",
-            stays_under(checks["scaling"], 1e-9),
+            checks["scaling"],
             "<=",
             1e-9,
             method="both problems solved; predictions compared",
@@ -80,7 +80,7 @@ def theorems(config, arrays, tables):
         theorem(
             "p5-left-out",
             "The residual divided by $1 - h_{ii}$ is the error at sample $i$ of the fit without it.",
-            stays_under(checks["left_out"], 1e-9),
+            checks["left_out"],
             "<=",
             1e-9,
             method="a fit afresh, by least squares, without each of the samples of small problems",
@@ -89,7 +89,7 @@ def theorems(config, arrays, tables):
         theorem(
             "p5-noise-part",
             "The label noise's part of the risk is the stated sum over the eigenvalues $s_k$.",
-            stays_under(checks["noise"], 1e-9),
+            checks["noise"],
             "<=",
             1e-9,
             method="trace over the responses to all unit label vectors, by linear solves; difference over the cap",
@@ -116,7 +116,7 @@ def theorems(config, arrays, tables):
         theorem(
             "p5-shrinkage",
             "As the penalty grows, the training error never falls and the coefficients never grow.",
-            stays_under(checks["backward_step"], 1e-9),
+            checks["backward_step"],
             "<=",
             1e-9,
             method="largest step in the wrong direction along the grid, relative",

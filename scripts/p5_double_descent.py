@@ -32,7 +32,7 @@ def tables_of(config, fits, others):
     Between these every fit is an entry of arrays of shape (replicates, widths, penalties).
     """
     arrays = fit_arrays(config, fits)
-    chosen = chosen_positions(arrays["validation_mse"])
+    chosen = chosen_positions(arrays["excess"])
     tables = {
         "test_error": test_error_table(config, arrays, chosen),
         "tuned_lambda": tuned_lambda_table(config, arrays),
@@ -58,9 +58,9 @@ def fit_arrays(config, fits):
     return {name: fits[name].to_numpy(dtype=float).reshape(shape) for name in COLUMNS[3:]}
 
 
-def chosen_positions(validation_mse):
+def chosen_positions(excess):
     """Positions (replicates, widths) of the fixed and of the validated penalty, by name."""
-    best = np.apply_along_axis(validated, -1, validation_mse)
+    best = np.apply_along_axis(validated, -1, excess)
     return {"fixed": np.full_like(best, FIXED), "validated": best}
 
 
@@ -86,8 +86,8 @@ def tuned_lambda_table(config, arrays):
     """A row: replicate x width. ``margin`` is the runner-up's validation error less the chosen one's."""
     grid, rows = penalties(config)[1:], []
     for replicate, of_widths in enumerate(arrays["validation_mse"][:, :, 1:]):
-        for p, errors in zip(widths(config), of_widths, strict=True):
-            best, second = dd.choose(errors)
+        for p, errors, excess in zip(widths(config), of_widths, arrays["excess"][replicate, :, 1:], strict=True):
+            best, second = dd.choose(excess)
             rows.append(
                 {
                     "replicate": replicate,
@@ -95,7 +95,7 @@ def tuned_lambda_table(config, arrays):
                     "lambda": grid[best],
                     "validation_mse": errors[best],
                     "runner_up_lambda": np.nan if second is None else grid[second],
-                    "margin": np.inf if second is None else errors[second] - errors[best],
+                    "margin": np.inf if second is None else excess[second] - excess[best],
                     "at_grid_edge": best in (0, len(grid) - 1),
                 }
             )
@@ -186,7 +186,7 @@ def constants_table(tuned, config):
 
 
 def read_parts(paths):
-    """The tables of all shares, one below the other, every digit kept; a share without replicates has only a header."""
+    """The tables of all shares, one below the other; a share without replicates has only a header."""
     parts = [read_numbers(path) for path in paths]
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 

@@ -25,7 +25,6 @@ from conftest import PROJECT, Copy
 PAGE = PROJECT / "docs/kernels.md"
 ALL = ["results/claims.csv"]  # rests on every table
 WITH_TORCH = [f"results/p{k}/claims.csv" for k in range(1, 5)]  # nothing in problem 5 imports it
-PARTS = "p5/parts/"  # numbers on their way, with all their digits
 SWITCHES = (
     *("OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"),
     *("NPY_DISABLE_CPU_FEATURES", "GLIBC_TUNABLES"),
@@ -35,6 +34,14 @@ OPENBLAS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", 
 OLD_LIBM = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-FMA,-FMA4"}
 ERRORS = ("train_mse", "validation_mse", "test_mse", "risk", "size")
 SMALL_MARGINS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # relative
+DRAWS = 2  # of problem 5 whose fits are compared with all their digits
+FITS = """
+import sys, yaml
+sys.path.insert(0, "scripts")
+import p5_sweep
+block = yaml.safe_load(open("workflow/config.yaml", encoding="utf-8"))["double_descent"]
+p5_sweep.fits_table(block, range(int(sys.argv[1]))).to_pickle(sys.argv[2])
+"""
 PROBE = """
 import ctypes, glob, hashlib, json, math, os, sys
 import numpy, scipy.linalg, torch
@@ -100,6 +107,13 @@ class Kernel(NamedTuple):
         done = subprocess.run(command, cwd=copy.path, env=self.variables(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{self.name}:\n{done.stdout}{done.stderr}"
         return {path: content for path, content in copy.results().items() if path.endswith(".csv")}
+
+    def fits(self, copy):
+        """The fits of a few draws of problem 5, with all digits, as a DataFrame."""
+        place = copy.path / "fits"
+        command = [sys.executable, "-c", FITS, str(DRAWS), str(place)]
+        subprocess.run(command, cwd=copy.path, env=self.variables(), stdout=subprocess.DEVNULL, check=True)
+        return pd.read_pickle(place)
 
 
 def numpy_features():
@@ -168,61 +182,51 @@ def relative_difference(one, other):
     return float(np.nanmax(np.where(one == other, 0.0, gaps), initial=0.0))
 
 
-class Choices:
-    """The penalties that a run tuned, from its validation errors with all their digits."""
-
-    def __init__(self, tables):
-        fits = pd.concat([pd.read_csv(BytesIO(tables[path])) for path in tables if path.startswith(f"{PARTS}fits-")])
-        fits = fits.sort_values(["replicate", "n_features", "position"], ignore_index=True)
-        self.fits = fits[fits["position"] > 0].reset_index(drop=True)  # at 0 stands the fixed penalty
-        errors = self.fits["validation_mse"].to_numpy().reshape(-1, self.fits["position"].max())
-        self.order = np.argsort(errors, axis=1, kind="stable")
-        self.errors = np.take_along_axis(errors, self.order, axis=1)
-        self.margins = self.errors[:, 1] / self.errors[:, 0] - 1
-
-    def moved(self, other):
-        """How far another kernel moves the chosen and the next penalty's errors together, over the margin; largest."""
-        errors = other.fits["validation_mse"].to_numpy().reshape(self.order.shape)
-        moves = np.abs(np.take_along_axis(errors, self.order, axis=1) - self.errors)[:, :2].sum(axis=1)
-        return float(np.max(moves / (self.errors[:, 1] - self.errors[:, 0])))
-
-    def closest(self, count):
-        """The widths at which the margins are smallest, for the first ``count`` choices."""
-        widths = self.fits["n_features"].to_numpy().reshape(self.order.shape)[:, 0]
-        return sorted(set(widths[np.argsort(self.margins)][:count].tolist()))
-
-    def noise(self, other):
-        """The largest relative difference that another kernel makes in any error of a fit."""
-        return max(relative_difference(self.fits[name], other.fits[name]) for name in ERRORS)
+def noise(plain, other):
+    """The largest relative difference between two kernels in any error of a fit, all digits counted."""
+    return max(relative_difference(plain[name], other[name]) for name in ERRORS)
 
 
-def page(machine, runs, libraries):
-    """docs/kernels.md. runs: {kernel's name: tables}, the plain one first; libraries: {name: those it switches}."""
-    (_, base), *others = runs.items()
-    choices, rows, noise, moved = Choices(base), [], {}, []
-    for name, made in others:
-        tables = {path: content for path, content in made.items() if not path.startswith(PARTS)}
-        found = in_words(differing(base, tables)) or "none"
-        rows.append(f"| {name} | {', '.join(libraries[name])} | {len(tables)} | {found} |")
-        if len(made) == len(base):
-            other = Choices(made)
-            noise[name] = choices.noise(other)
-            moved.append(choices.moved(other))
-    smallest = np.sort(choices.margins)
+def moved(plain, other):
+    """How far another kernel moves the errors of a chosen penalty and its runner-up together, over their distance.
+
+    The largest over all draws and widths; below 1 no choice can turn over.
+    """
+    count = plain["position"].max()
+    one, two = (
+        fits.loc[fits["position"] > 0, "validation_mse"].to_numpy().reshape(-1, count) for fits in (plain, other)
+    )
+    order = np.argsort(one, axis=1, kind="stable")[:, :2]
+    best, again = (np.take_along_axis(errors, order, axis=1) for errors in (one, two))
+    return float(np.max(np.abs(best - again).sum(axis=1) / (best[:, 1] - best[:, 0])))
+
+
+def page(machine, runs, libraries, fits):
+    """docs/kernels.md. By kernel, the plain one first: tables as bytes, libraries that it switches, fits if any."""
+    (plain, base), *others = runs.items()
+    rows = [
+        f"| {name} | {', '.join(libraries[name])} | {len(made)} | {in_words(differing(base, made)) or 'none'} |"
+        for name, made in others
+    ]
+    noises = {name: noise(fits[plain], found) for name, found in fits.items() if name != plain}
+    largest_move = max(moved(fits[plain], found) for name, found in fits.items() if name != plain)
+    tuned = pd.read_csv(BytesIO(base["p5/tuned_lambda.csv"]))
+    margins = (tuned["margin"] / tuned["validation_mse"]).sort_values()
     equal = all(row.endswith("| none |") for row in rows)
     return OPENING.format(
         machine=machine,
         verdict="and are the same to the byte" if equal else "and are the same to the byte but for what is named below",
-        count=sum(not path.startswith(PARTS) for path in base),
+        count=len(base),
         rows="\n".join(rows),
-        noise="\n".join(f"| {name} | {gap:.0e} |" for name, gap in noise.items()),
-        largest=f"{max(noise.values()):.0e}",
-        choices=f"{len(smallest):,}",
-        counts="\n".join(f"| {bound:.0e} | {np.sum(smallest < bound)} |" for bound in SMALL_MARGINS),
-        margins=", ".join(f"{margin:.1e}" for margin in smallest[:5]),
-        widths=", ".join(map(str, choices.closest(10))),
-        moved=f"{max(moved):.0e}",
-        turned="none was near to being turned over" if max(moved) < 0.5 else "some could have been turned over",
+        noise="\n".join(f"| {name} | {gap:.0e} |" for name, gap in noises.items()),
+        draws=DRAWS,
+        largest=f"{max(noises.values()):.0e}",
+        choices=f"{len(margins):,}",
+        counts="\n".join(f"| {bound:.0e} | {np.sum(margins < bound)} |" for bound in SMALL_MARGINS),
+        margins=", ".join(f"{margin:.1e}" for margin in margins[:5]),
+        widths=", ".join(map(str, sorted(set(tuned["n_features"][margins.index[:10]])))),
+        moved=f"{largest_move:.0e}",
+        turned="none was near to being turned over" if largest_move < 0.5 else "some could have been turned over",
     )
 
 
@@ -247,8 +251,8 @@ kernel with a plain run of a small configuration.
 |:--|:--|--:|:--|
 {rows}
 
-Not rounded, and no results, are `results/p5/parts/`: all digits of the fits, for what reads them, and the size of
-rounding errors. They show what the rounding hides: the largest relative difference in any error of any fit.
+What the rounding hides: the largest relative difference in any error of a fit, over all widths and penalties of {draws}
+draws of problem 5, with all digits.
 
 | Kernel | Largest relative difference before rounding |
 |:--|--:|
@@ -280,14 +284,17 @@ def machine_in_words():
 def main():
     """Compute everything and write the page."""
     plain, others = kernels()
-    runs, libraries = {}, {kernel.name: names for kernel, names in others}
+    runs, fits, libraries = {}, {}, {kernel.name: names for kernel, names in others}
     for number, kernel in enumerate([plain, *(kernel for kernel, _ in others)], start=1):
         print(f"{number} of {1 + len(others)}: {kernel.name}", flush=True)
+        wanted = targets(libraries[kernel.name]) if kernel != plain else ALL
         with tempfile.TemporaryDirectory() as folder:
-            wanted = targets(libraries[kernel.name]) if kernel != plain else ALL
-            runs[kernel.name] = kernel.compute(Copy(Path(folder) / "project"), *wanted)
+            copy = Copy(Path(folder) / "project")
+            runs[kernel.name] = kernel.compute(copy, *wanted)
+            if wanted == ALL:
+                fits[kernel.name] = kernel.fits(copy)
         print(in_words(differing(runs[plain.name], runs[kernel.name])) or "   every byte is the same", flush=True)
-    PAGE.write_text(page(machine_in_words(), runs, libraries), encoding="utf-8")
+    PAGE.write_text(page(machine_in_words(), runs, libraries, fits), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 #   poppler-utils: pdftotext, pdffonts and pdfinfo read the PDF as another program sees it.
 #   chromium, nodejs (20 or newer), npm: tests/page/check.mjs looks at the page in a browser.
 #   default-jre-headless: runs the Nu HTML checker.
-#   unzip: unpacks the archive as another program does.
+#   git: tells which files are the sources of an archive. unzip: unpacks one as another program does.
 #   faketime, disorderfs: other dates, and shuffled folders, for tests/variations.py (which needs unshare, setpriv and
 #   setarch too, from util-linux, that every Debian has).
 #   the packages of tests/page/package-lock.json, from npm: axe-core, playwright-core, vnu-jar.
@@ -16,6 +16,7 @@ needs chromium chromium
 needs node nodejs
 needs npm npm
 needs java default-jre-headless
+needs git git
 needs unzip unzip
 needs faketime faketime
 needs disorderfs disorderfs

@@ -6,17 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import kernels
-from conftest import PROJECT, SMALL
-from pipeline.sources import fingerprint
-from pipeline.tables import read_numbers
-from variations import LISTINGS, PLAIN, TARGET, differing, kept, made, together, tracked, variations
+from conftest import SMALL
+from variations import LISTINGS, PLAIN, differing, kept, made, together, variations
 
 pytestmark = pytest.mark.xdist_group("runs")  # they share whole runs of the workflow
 
@@ -29,25 +26,16 @@ print(json.dumps([[entry.name for entry in os.scandir(folder)], os.listdir(folde
 """
 
 
-@pytest.fixture(scope="module")
-def archived(small_run, tmp_path_factory):
-    """The files of the small run with its archive."""
-    copy = small_run.clone(tmp_path_factory.mktemp("archived") / "copy")
-    tracked(copy)
-    code, printed = copy.snakemake(*TARGET, *SMALL)
-    assert code == 0, printed
-    return kept(copy)
-
-
 def test_all_variations_at_once_change_no_byte(archived, capsys):
     obstacles = {one.name: one.obstacle() for one in VARIATIONS if one.joins}
     joined = [one for one in VARIATIONS if one.joins and not obstacles[one.name]]
     with capsys.disabled():
         left_out = [f"{name} ({obstacle})" for name, obstacle in obstacles.items() if obstacle]
         print(f"\nat once: {together(joined).setting}; left out: {', '.join(left_out) or 'nothing'}", end="")
-    changed = differing(archived, made(together(joined)))
+    plain = kept(archived)
+    changed = differing(plain, made(together(joined)))
     if changed:
-        alone = {f"{one.name}, {one.setting}": differing(archived, made(one)) for one in joined}
+        alone = {f"{one.name}, {one.setting}": differing(plain, made(one)) for one in joined}
         culprits = {name: paths for name, paths in alone.items() if paths} or "no variation alone"
         pytest.fail(f"{', '.join(changed)} differ; of the variations alone: {culprits}")
 
@@ -107,27 +95,19 @@ def test_the_tables_are_the_same_under_the_oldest_kernels(small_run, project):
     probe = oldest.probe()
     if not probe:
         pytest.skip(f"{oldest.environment} do not run here")
-    with_all_digits = {name for name in plain if plain[name] != probe[name]}
-    assert with_all_digits, "nothing was switched"
+    switched = [name for name in plain if plain[name] != probe[name]]
+    assert switched
     made = oldest.compute(project, *kernels.ALL, *SMALL)
-    found = kernels.differing({path: small_run.results()[path] for path in made}, made)
-    rounded = {path: gaps for path, gaps in found.items() if not path.startswith(kernels.PARTS)}
-    assert not rounded, f"with other code in {', '.join(sorted(with_all_digits))}: {kernels.in_words(rounded)}"
+    found = kernels.differing(small_run.results(), made)
+    assert not found, f"with other code in {', '.join(switched)}: {kernels.in_words(found)}"
 
 
-def test_problem_5_does_without_torch(monkeypatch):
-    monkeypatch.chdir(PROJECT)
-    assert not any("torch" in fingerprint(str(path)) for path in Path("scripts").glob("p5_*.py"))
-    assert "torch" in fingerprint("scripts/p1_dropout.py")
-
-
-def test_the_margins_are_those_of_the_table(small_run, monkeypatch):
-    monkeypatch.chdir(small_run.path)
-    choices = kernels.Choices(small_run.results())
-    table = read_numbers("results/p5/tuned_lambda.csv")
-    np.testing.assert_allclose(choices.errors[:, 1] - choices.errors[:, 0], table["margin"], rtol=1e-5)
-    assert choices.noise(choices) == choices.moved(choices) == 0.0
-    assert choices.closest(1) == [table["n_features"][(table["margin"] / table["validation_mse"]).idxmin()]]
+def test_what_a_kernel_moves_is_measured_against_the_margin():
+    place = pd.DataFrame({"position": [0, 1, 2, 3] * 2})
+    plain = place.assign(validation_mse=[9.0, 3.0, 1.0, 2.0, 9.0, 5.0, 7.0, 6.0])
+    other = place.assign(validation_mse=[0.0, 3.0, 1.1, 1.8, 0.0, 5.0, 7.7, 6.0])
+    assert kernels.moved(plain, plain) == 0
+    assert kernels.moved(plain, other) == pytest.approx(0.3)
 
 
 def test_differences_are_relative_and_name_the_column():

@@ -17,12 +17,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from conftest import PROJECT, SMALL, Copy
+from conftest import EMBEDDED, PROJECT, SMALL, Copy, track
 from kernels import oldest
 
 PAGE = PROJECT / "docs/variations.md"
 LISTINGS = PROJECT / "tests/vary"
-TARGET = ["archive", "--config", "report={engine: pandoc}"]
+TARGET = ["archive", *EMBEDDED]
 AS_ROOT = os.geteuid() == 0
 NAMESPACE = ["unshare"] if AS_ROOT else ["unshare", "--user", "--map-root-user"]  # there one has a root's rights
 USER = "12345"  # nobody's number
@@ -72,7 +72,7 @@ class Variation(NamedTuple):
             return f"{needed[0]} is not installed"
         try:
             with tempfile.TemporaryDirectory() as folder, self.surroundings(Path(folder)) as start:
-                permitted = start(sys.executable, "-c", "").returncode == 0
+                permitted = start("sh", "-c", 'exec "$0" -c ""', sys.executable).returncode == 0
         except PermissionError:
             permitted = False
         return None if permitted else f"{shlex.join(needed)} is not permitted here"
@@ -249,16 +249,10 @@ def made(variation, target=TARGET):
     with tempfile.TemporaryDirectory() as folder, variation.surroundings(Path(folder)) as start:
         place = Path(folder) / "below" / variation.place
         copy = Copy(place / "hw6")
-        tracked(copy)
+        track(copy.path)
         done = start("sh", "-c", 'cd hw6 && exec "$@"', "sh", *copy.command(*target, *SMALL, cores=variation.cores))
         assert done.returncode == 0, f"{variation.name}, {variation.setting}:\n{done.stdout}"
         return kept(copy)
-
-
-def tracked(copy):
-    """Let git track the files of a copy, as in a clone: these are the sources that an archive has."""
-    for command in (["git", "init", "--quiet"], ["git", "add", "--all"]):
-        subprocess.run(command, cwd=copy.path, check=True)
 
 
 def kept(copy):

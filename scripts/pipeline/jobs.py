@@ -14,6 +14,7 @@ from pathlib import Path
 DRAFT = ".draft-"  # what the names of files and folders begin with that are not finished
 FOLDER = Path(".snakemake")
 RESULTS = Path("results")
+FOREIGN = {".git", ".snakemake", ".venv", "node_modules"}  # folders with neither sources nor results
 RUN = "HW6_RUN"  # environment variable: the name of the run that a job belongs to
 BUSY = (
     "Another run is at work in this folder, or a job outlived its own run. "
@@ -113,8 +114,9 @@ def clear_drafts():
 def date_back():
     """Date files of the future now: after a clock was set back, nothing new would seem newer than what it rests on."""
     now = time.time()
-    for folder in (RESULTS, Path("scripts"), Path("workflow"), Path("report")):
-        for path in folder.rglob("*"):
+    for place, folders, files in os.walk("."):
+        folders[:] = set(folders) - FOREIGN
+        for path in (Path(place, name) for name in files):
             if path.is_file() and path.stat().st_mtime > now:
                 os.utime(path, (now, now))
 

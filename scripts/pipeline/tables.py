@@ -34,8 +34,8 @@ def written_whole(path):
         Path(draft).unlink(missing_ok=True)
 
 
-def write_table(table, path, digits=SIGNIFICANT_DIGITS):
-    """Write a DataFrame as CSV: floats to ``digits`` significant digits, booleans as yes and no."""
+def write_table(table, path):
+    """Write a DataFrame as CSV: floats to six significant digits, booleans as yes and no."""
     table = table.copy()
     for name in table.columns:
         if pd.api.types.is_bool_dtype(table[name]):
@@ -46,7 +46,7 @@ def write_table(table, path, digits=SIGNIFICANT_DIGITS):
         with written_whole(COUNTS / path) as draft:
             draft.write_text(str(len(table)), encoding="utf-8")
     with written_whole(path) as draft:
-        table.to_csv(draft, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+        table.to_csv(draft, index=False, float_format=f"%.{SIGNIFICANT_DIGITS}g", lineterminator="\n")
 
 
 def read_table(path):
