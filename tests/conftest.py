@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 PROJECT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".venv", ".snakemake", "__pycache__", ".*_cache", ".hypothesis", "node_modules"),  # not the project's
-    *("results", "rebuild", "pipeline-report*"),
+    *("results", "rebuild", "wheels", "pipeline-report*"),
 )
 SMALL = ["--configfile", "tests/config.yaml"]
 EMBEDDED = ["--config", "report={engine: pandoc}"]  # what an archive is made with

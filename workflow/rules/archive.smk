@@ -14,6 +14,7 @@ rule archive:
     input:
         results=[*PROBLEMS, *P5_PARTS, *CLAIMS, *REPORT],
         sources=archived_sources,
+        code=ancient(sources("scripts/archive.py")),
     output:
         archive=f"{ARCHIVE}.zip",
         run=f"{ARCHIVE}.run.json",
