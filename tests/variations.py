@@ -277,8 +277,9 @@ logs, and the archive, but for `results/archive/*.run.json`, which is about the 
 `python tests/variations.py`; a test of the suite makes all of them at once that can go together."""
 
 ENDING = """What differed before it was mended: the locale chose the shape of letters in figures (fonts have an i
-of its own for Turkish), a `matplotlibrc` their look, and a user without a name, as in a container, could not start
-Snakemake. `scripts/pipeline/style.py` and `workflow/rules/common.smk` say what holds instead."""
+of its own for Turkish), a `matplotlibrc` their look, the processor the last digits of the sweep's parts (they have six
+now, like all tables) and of the real layers of problem 2 (drawn in float64 now). A user without a name, as in a
+container, could not start Snakemake; a clock behind the files' times let the archive fail."""
 
 
 def page(rows, left_out):
