@@ -138,6 +138,7 @@ def variations():
         Variation(
             "user",
             f"another one, number {USER}",
+            {"HOME": "{odd}/home"},  # Snakemake keeps a cache there
             command=("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"),
             user=True,
             probe="id -u",
