@@ -7,8 +7,8 @@ Prints the first differences as a unified diff. Exit code: 0 equal, 1 different,
 Two pages are compared word by word in their order, formulas included. Where a PDF takes part, floats and footnotes
 stand elsewhere and lines break inside words: words and numbers are then counted, without their order, hyphens and
 punctuation, and between a page and a PDF also without formulas and their numbers. What differs by design is left out:
-whatever has the class ``engine``, the contents, running heads and page numbers, the heads of tables that a new page
-repeats, the places to which a row of the appendix leads back, and what the reader can move on the page.
+whatever has the class ``engine``, the contents, running heads and page numbers, heads of tables at the top of a page if
+it may be repeating them, the places to which a row of the appendix leads back, and what the reader can move.
 """
 
 import difflib
@@ -84,6 +84,7 @@ class Paper(HTMLParser):
         self.formulas, self.text, self.fonts = formulas, [], {}
         self.height, self.piece = 1, None
         self.heads, self.top, self.bold, self.end = set(), True, False, (0, 0)
+        self.again = []  # heads at the top of a page that were there before: repeated, or of another table like it
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
@@ -105,7 +106,9 @@ class Paper(HTMLParser):
             return
         piece = "".join(self.piece)
         self.piece, self.top = None, self.top and self.bold
-        if not (LEADERS in piece or (self.top and piece in self.heads)):
+        if self.top and piece in self.heads:
+            self.again.append(piece)
+        elif LEADERS not in piece:
             broken = self.text and self.text[-1].endswith(("-", "\u00ad"))
             self.text += ["" if broken else self.gap, piece]
         if self.bold:
@@ -123,13 +126,14 @@ def differences(first, second):
     """
     names = [str(first), str(second)]
     kinds = {Path(name).suffix.lower() for name in names}
-    texts = [extracted(name, formulas=len(kinds) == 1) for name in names]
+    texts, heads = zip(*(extracted(name, formulas=len(kinds) == 1) for name in names), strict=True)
     if kinds == {".html"}:
         before, after = (re.split(r"(?<=[.:;]) ", " ".join(text.split())) for text in texts)
         return list(difflib.unified_diff(before, after, *names, n=1, lineterm=""))[: 3 * SHOWN]
     words = [counted(text) for text in texts]
     counts = [Counter(own) for own in words]
-    surplus = counts[0] - counts[1], counts[1] - counts[0]
+    uncertain = [Counter(counted(own)) for own in heads]
+    surplus = counts[0] - counts[1] - uncertain[1], counts[1] - counts[0] - uncertain[0]
     lines = [
         f"{sign}{line}" for sign, own, more in zip("-+", words, surplus, strict=True) for line in places(own, more)
     ]
@@ -137,7 +141,7 @@ def differences(first, second):
 
 
 def extracted(name, formulas):
-    """The text of a rendering, an HTML page or a PDF; formulas: whether to keep them."""
+    """(text, heads of tables that may be repeated ones) of an HTML page or a PDF; formulas: whether to keep them."""
     path = Path(name)
     if not path.is_file():
         raise BadInputError(f"There is no file {name}.")
@@ -145,11 +149,11 @@ def extracted(name, formulas):
     if path.suffix.lower() == ".pdf" and content.startswith(b"%PDF"):
         parser = Paper(formulas)
         parser.feed(_from_pdf(name))
-        return re.sub(rf"{ONE_ENGINE}|{PLACES}", " ", "".join(parser.text))
+        return re.sub(rf"{ONE_ENGINE}|{PLACES}", " ", "".join(parser.text)), " ".join(parser.again)
     if path.suffix.lower() == ".html" and b"<html" in content:
         parser = Page(formulas)
         parser.feed(content.decode("utf-8"))
-        return "".join(parser.text)
+        return "".join(parser.text), ""
     raise BadInputError(f"{name} is neither an HTML page nor a PDF.")
 
 
