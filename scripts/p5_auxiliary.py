@@ -1,7 +1,6 @@
 """Problem 5, what a few replicates show more closely: the parts of the risk, ways to tune, sample size, one matrix W.
 
-The first ``auxiliary_replicates`` replicates of the experiment are fitted once more with everything that costs too much
-for all, and the project's solution is compared with other ways to the same numbers (``checks``).
+The project's solution is compared with other ways to the same numbers, too (``checks``).
 """
 
 import numpy as np
@@ -10,16 +9,15 @@ from scipy.special import stdtrit
 
 from hw6 import double_descent as dd
 from hw6 import random_features_theory as rft
+from p5_closer import TABLES, optimal_penalties, without_test
 from p5_sweep import FIXED, draw, penalties, validated, widths
 from pipeline.claims import stays_under
+from pipeline.grid import nearest, sample_sizes
 from pipeline.jobs import job_log
-from pipeline.tables import write_table
+from pipeline.tables import read_numbers, write_table
 
-VALIDATION_NOISE = max(dd.Stream) + 1  # a stream of its own
-SHARED_WEIGHTS = max(dd.Stream) + 2
-SAMPLE_SIZES = (0.25, 0.4, 0.55, 0.7, 0.85, 0.95, 1.0, 1.05, 1.2, 1.5, 2.0, 3.0)  # N over p
-MOST_SAMPLES = 4  # times n_train: if all widths are far above it, the larger sizes are left out
 METHODS = ("validation", "validation_noisy", "leave_one_out", "gcv", "oracle_draw", "oracle_mean")
+TUNINGS = ("fixed", "tuned")
 BOUNDED = ("noise_cap_used", "risk")  # the checks whose values are no rounding errors
 ROUNDING = 1e-9  # below this a discrepancy is the processor's
 CHECK_ROWS = 300  # what the independent solutions are asked to solve at most
@@ -29,35 +27,35 @@ HARD = 1e6  # condition number beyond which an error may grow in proportion
 
 
 def study(**config):
-    """The tables ``decomposition``, ``selection``, ``samples``, ``nested`` and ``checks``."""
-    config = config | {"n_test": 1}  # test points have streams of their own and are not looked at here
-    p, given = np.array(widths(config)), (config["input_dim"], config["n_train"], config["noise_std"])
-    optimal, _ = rft.optimal_lambda(p, *given)
-    fits = {}
-    for replicate in range(config["auxiliary_replicates"]):
-        for width, fit in closer_fits(config, replicate, optimal):
-            fits[replicate, width] = fit
-        print(f"replicate {replicate + 1} of {config['auxiliary_replicates']}: parts and leave-one-out", flush=True)
+    """The tables of this script for the block ``double_descent``, by name, made in this process."""
+    block = without_test(config)
+    replicates = range(block["auxiliary_replicates"])
+    return tables_of(block, {name: pd.concat(table(block, k) for k in replicates) for name, table in TABLES.items()})
+
+
+def tables_of(config, found):
+    """The tables ``decomposition``, ``selection``, ``samples``, ``nested`` and ``checks``.
+
+    found: what all shares of the replicates found, a table for each name of ``p5_closer.TABLES``.
+    """
+    fits, optimal = fits_of(found["closer"]), optimal_penalties(config)
     return {
         "decomposition": decomposition_table(config, fits, optimal),
         "selection": selection_table(config, fits, optimal),
-        "samples": samples_table(config),
-        "nested": nested_table(config),
+        "samples": samples_table(config, found["samples"]),
+        "nested": nested_table(found["nested"]),
         "checks": checks_table(config, fits),
     }
 
 
-def closer_fits(config, replicate, optimal):
-    """(p, ``Fit``) of every width with all extras; the theory's penalty stands behind the others.
-
-    The test points are replaced by the validation points with noisy labels.
-    """
-    data, streams = draw(config, replicate)
-    noise = config["noise_std"] * streams(VALIDATION_NOISE).standard_normal(config["n_validation"])
-    data = data._replace(test_x=data.validation_x, test_y=data.validation_y + noise)
-    for p, theory in zip(widths(config), optimal, strict=True):
-        weights = dd.draw_weights(streams, p, config["input_dim"])
-        yield p, dd.fit_width(data, weights, np.append(penalties(config), theory))
+def fits_of(closer):
+    """{(replicate, width): ``Fit``} of the rows that stand for their penalties; the scalars stand in each row."""
+    return {
+        place: dd.Fit(**{name: rows[name].to_numpy() for name in dd.Fit._fields})._replace(
+            **{name: float(rows[name].iloc[0]) for name in ("weights", "smallest")}
+        )
+        for place, rows in closer.groupby(["replicate", "n_features"])
+    }
 
 
 def decomposition_table(config, fits, optimal):
@@ -148,62 +146,33 @@ def student_interval(values):
     return values.mean() - half, values.mean() + half
 
 
-def samples_table(config):
-    """A row: sample size x tuning, at the width nearest n_train. A larger sample of a replicate begins with a smaller.
+def samples_table(config, found):
+    """A row: sample size x tuning, at one width; means over the replicates.
 
     ``tuned``: the penalty of the grid by validation; in theory the best one of the grid.
     """
-    p, lambdas, d = nearest(widths(config), config["n_train"]), penalties(config), config["input_dim"]
-    sizes = np.rint(np.multiply(SAMPLE_SIZES, p)).astype(int)
-    sizes = np.unique(np.clip(sizes, 1, MOST_SAMPLES * config["n_train"]))
-    rows = []
-    for replicate in range(config["auxiliary_replicates"]):
-        whole, streams = draw(config, replicate, sizes[-1])
-        weights = dd.draw_weights(streams, p, d)
-        for n in map(int, sizes):
-            data = whole._replace(train_x=whole.train_x[:n], train_y=whole.train_y[:n])
-            fit = dd.fit_width(data, weights, lambdas, parts=False, left_out=False, checks=False)
-            for tuning, k in {"fixed": FIXED, "tuned": validated(fit.validation_mse)}.items():
-                rows.append({"n_train": n, "tuning": tuning, "risk_mean": fit.risk[k]})
-    table = pd.DataFrame(rows).groupby(["n_train", "tuning"], as_index=False).mean()
+    sizes, p = sample_sizes(config)
+    sizes, lambdas, d = np.array(sizes), penalties(config), config["input_dim"]
+    table = found.groupby(["n_train", "tuning"], as_index=False)["risk"].mean().rename(columns={"risk": "risk_mean"})
     table.insert(1, "n_features", p)
     fixed = rft.risk(p, lambdas[FIXED], d, sizes, config["noise_std"])
     best = rft.risk(p, lambdas[1:], d, sizes[:, None], config["noise_std"]).min(axis=1)
     return table.assign(risk_theory=np.column_stack([fixed, best]).ravel())
 
 
-def nested_table(config):
-    """A row: width. One matrix G serves all widths of a replicate, W_p = G_p / sqrt(p): F_p is Phi_p / sqrt(p).
-
-    Means of the risk over the replicates; ``step_*`` the mean and standard error of the step from the width before.
-    """
-    lambdas, p = penalties(config), np.array(widths(config))
-    risks = []
-    for replicate in range(config["auxiliary_replicates"]):
-        data, streams = draw(config, replicate)
-        shared = streams(SHARED_WEIGHTS).standard_normal((int(p[-1]), config["input_dim"]))
-        fits = dd.sweep(
-            data, lambda q, g=shared: g[:q] / np.sqrt(q), p.tolist(), lambdas, parts=False, left_out=False, checks=False
-        )
-        risks.append([(fit.risk[FIXED], fit.risk[validated(fit.validation_mse)]) for _, fit in fits])
-        print(f"replicate {replicate + 1} of {config['auxiliary_replicates']}: one matrix for all widths", flush=True)
-    risks = np.array(risks)
-    steps = np.diff(risks[:, :, 1], axis=1, prepend=np.nan)
-    error = steps.std(axis=0, ddof=1) / np.sqrt(len(steps)) if len(steps) > 1 else np.full(len(p), np.nan)
+def nested_table(found):
+    """A row: width. Means of the risk; ``step_*`` the mean and standard error of the step from the width before."""
+    fixed, tuned = (found.pivot(index="replicate", columns="n_features", values=f"risk_{name}") for name in TUNINGS)
+    steps = tuned.diff(axis=1)
     return pd.DataFrame(
         {
-            "n_features": p,
-            "risk_fixed": risks[:, :, 0].mean(axis=0),
-            "risk_tuned": risks[:, :, 1].mean(axis=0),
-            "step_mean": steps.mean(axis=0),
-            "step_se": error,
+            "n_features": tuned.columns,
+            "risk_fixed": fixed.mean().to_numpy(),
+            "risk_tuned": tuned.mean().to_numpy(),
+            "step_mean": steps.mean().to_numpy(),
+            "step_se": steps.std().to_numpy() / np.sqrt(len(steps)),
         }
     )
-
-
-def nearest(candidates, goal):
-    """The candidate closest to the goal, the smaller of two."""
-    return min(candidates, key=lambda p: (abs(p - goal), p))
 
 
 def checks_table(config, fits):
@@ -302,5 +271,7 @@ def solution_gaps(x, y, weights, lam):
 
 if __name__ == "__main__":
     with job_log(snakemake):
-        for name, table in study(**snakemake.params.study).items():
+        parts = {name: map(read_numbers, snakemake.input[name]) for name in TABLES}
+        found = {name: pd.concat(filter(len, tables), ignore_index=True) for name, tables in parts.items()}
+        for name, table in tables_of(without_test(snakemake.params.study), found).items():
             write_table(table, snakemake.output[name])

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from p5_auxiliary import nearest
 from p5_decisions import BLOCK, ERRORS, NESTED_BLOCK
-from p5_sweep import FIXED, widths
+from p5_sweep import widths
 from pipeline.claims import finding, theorem
 from pipeline.display import formatted
+from pipeline.grid import nearest
 
 PEAK = (0.9, 1.1)  # of N: where the fixed curve is to be largest
 MARGIN = 0.02  # largest rise of the tuned curve that counts as none
@@ -17,11 +17,11 @@ COURSE_PEAK = 341  # the width at which the course's draw has its largest test e
 SAFE = 1e-7  # relative margin that rounding cannot overcome
 
 
-def theorems(config, arrays, tables):
-    """What holds in every configuration."""
+def theorems(config, weights, tables):
+    """What holds in every configuration. weights: |W|^2, shape (replicates, widths)."""
     checks = values(tables["checks"])
     used = round(checks["noise_cap_used"], 9)  # the bound can be reached
-    source, closer = "p5/test_error.csv", "p5/decomposition.csv"
+    source, closer = each_fit(config), "p5/decomposition.csv"
     return [
         theorem(
             "p5-exact",
@@ -48,7 +48,7 @@ def theorems(config, arrays, tables):
             "<=",
             1e-9,
             method="every penalty of the grid solved afresh at widths around $N$",
-            source="p5/tuned_lambda.csv",
+            source=each_choice(config),
         ),
         theorem(
             "p5-scaling",
@@ -62,7 +62,7 @@ def theorems(config, arrays, tables):
         theorem(
             "p5-weight-scale",
             "At every width, $\\mathbb{E}\\lVert W\\rVert_F^2 = d$.",
-            weight_excess(config, arrays["weights"][:, :, FIXED]),
+            weight_excess(config, weights),
             "<=",
             1.0,
             method="the sum of all $p W_{ij}^2$ is chi-squared; share used of a bound that fails once in a million",
@@ -123,6 +123,16 @@ def theorems(config, arrays, tables):
             source="p5/risk_grid.csv",
         ),
     ]
+
+
+def each_fit(config):
+    """The table of the fits, or of their means if these are all that is kept."""
+    return "p5/test_error.csv" if config["keep"] == "whole" else "p5/summary.csv"
+
+
+def each_choice(config):
+    """The table of the tuned penalties, or of how often each was chosen."""
+    return "p5/tuned_lambda.csv" if config["keep"] == "whole" else "p5/choices.csv"
 
 
 def values(table):
@@ -359,7 +369,7 @@ def tuning_findings(config, tables):
             "<=",
             0.05,
             method="share of the fits whose chosen penalty is the first or last of the grid",
-            source="p5/tuned_lambda.csv",
+            source=each_choice(config),
         ),
         finding(
             "p5-margin",
@@ -369,7 +379,7 @@ def tuning_findings(config, tables):
             ">=",
             0.99,
             method="share of the choices with such a margin",
-            source="p5/tuned_lambda.csv",
+            source=each_choice(config),
         ),
     ]
 
@@ -403,7 +413,7 @@ def spread_finding(config, errors):
         "in",
         (0.4, 2.5),
         method="root mean square of the relative difference, in units of $\\sqrt{2/N_{\\text{test}}}$",
-        source="p5/test_error.csv",
+        source=each_fit(config),
     )
 
 

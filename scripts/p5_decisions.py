@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from hw6 import resampling
-from p5_auxiliary import nearest
 from p5_sweep import widths
+from pipeline.grid import nearest
 
 BOOTSTRAP = 1000  # where the streams have the replicate's number: no replicate has this one
 BLOCK = 15  # neighbouring widths whose mean is compared with the next mean

@@ -8,112 +8,134 @@ import p5_auxiliary
 import p5_course
 import p5_theory
 from hw6 import double_descent as dd
-from p5_auxiliary import nearest
 from p5_claims import findings, theorems
 from p5_decisions import decisions_table, measure
-from p5_sweep import COLUMNS, FIXED, fits_table, penalties, validated, widths
+from p5_sweep import FIXED, fits_table, one_by_one, penalties, validated, widths
 from pipeline.claims import claims_table
+from pipeline.grid import nearest, rows_of_a_replicate
 from pipeline.jobs import job_log
-from pipeline.tables import read_numbers, write_table
+from pipeline.tables import read_blocks, read_numbers, write_table
 
 AUXILIARY = ("decomposition", "selection", "samples", "nested", "checks")
 THEORY = ("theory", "theory_grid", "baselines")
+RISK_GRID = ["n_features", "lambda", "risk_mean", "risk_se", "risk_theory"]  # columns
 
 
 def study(**config):
     """All tables of problem 5 for one block ``double_descent`` of the configuration, by name, made in this process."""
     others = p5_theory.study(**config) | p5_auxiliary.study(**config) | p5_course.study()
-    return others | tables_of(config, fits_table(config, range(config["replicates"])), others)
+    fits = (fits_table(config, replicate) for replicate in range(config["replicates"]))
+    return others | tables_of(config, fits, others)
 
 
 def tables_of(config, fits, others):
-    """The tables that ``fits`` and the tables of the other scripts give.
-
-    Between these every fit is an entry of arrays of shape (replicates, widths, penalties).
-    """
-    arrays = fit_arrays(config, fits)
-    chosen = chosen_positions(arrays["excess"])
-    tables = {
-        "test_error": test_error_table(config, arrays, chosen),
-        "tuned_lambda": tuned_lambda_table(config, arrays),
-        "risk_grid": risk_grid_table(config, arrays, others["theory_grid"]),
-        "parts": parts_table(others["decomposition"], config["n_train"]),
-    }
+    """The tables that the fits, one table a replicate, and the tables of the other scripts give."""
+    tables, risks, weights = digest(config, one_by_one(config, fits))
+    tables["risk_grid"] = others["theory_grid"].assign(**tables["risk_grid"])[RISK_GRID]
+    tables["parts"] = parts_table(others["decomposition"], config["n_train"])
+    tables["choices"] = choices_table(config, tables["tuned_lambda"])
     tables["summary"] = summary_table(tables["test_error"], others["theory"])
     tables["curves"] = curves_table(tables["summary"])
     tables["constants"] = constants_table(tables["tuned_lambda"], config)
-    risks = {tuning: at(arrays["risk"], k) for tuning, k in chosen.items()}
     measured = measure(config, risks, tables | others)
-    outcomes = claims_table(theorems(config, arrays, others) + findings(config, measured, tables | others))
+    outcomes = claims_table(theorems(config, weights, others) + findings(config, measured, tables | others))
     return tables | {"decisions": decisions_table(measured), "claims": outcomes}
 
 
+def digest(config, fits):
+    """What is kept of the fits, of which one replicate at a time is in memory.
+
+    Returns the tables ``test_error`` and ``tuned_lambda``, and for ``risk_grid`` two columns, the mean of the risk over
+    the replicates and its standard error; the risks {tuning: (replicates, widths)}; |W|^2 (replicates, widths).
+    """
+    errors, tuned, weights, risk = [], [], [], Moments()
+    for replicate, table in enumerate(fits):
+        arrays = fit_arrays(config, table)
+        chosen = chosen_positions(arrays["excess"])
+        errors.append(test_error_table(config, replicate, arrays, chosen))
+        tuned.append(tuned_lambda_table(config, replicate, arrays))
+        weights.append(arrays["weights"][:, FIXED])
+        risk.add(arrays["risk"][:, 1:].ravel())
+    errors = pd.concat(errors, ignore_index=True)
+    risks = {
+        tuning: errors.loc[errors["tuning"] == tuning, "risk"].to_numpy().reshape(len(tuned), -1)
+        for tuning in ("fixed", "validated")
+    }
+    grid = {"risk_mean": risk.mean(), "risk_se": risk.standard_error()}
+    tables = {"test_error": errors, "tuned_lambda": pd.concat(tuned, ignore_index=True), "risk_grid": grid}
+    return tables, risks, np.stack(weights)
+
+
+class Moments:
+    """Mean and standard error of arrays that come one by one (Youngs and Cramer 1971)."""
+
+    def __init__(self):
+        self.count, self.total, self.squares = 0, 0.0, 0.0
+
+    def add(self, values):
+        """Take one more array into account."""
+        if self.count:
+            self.squares = self.squares + (values - self.mean()) ** 2 * self.count / (self.count + 1)
+        self.total = self.total + values
+        self.count += 1
+
+    def mean(self):
+        """Of the arrays until now."""
+        return self.total / self.count
+
+    def standard_error(self):
+        """Of the mean; nan for a single array."""
+        if self.count == 1:
+            return np.full(np.shape(self.total), np.nan)
+        return np.sqrt(self.squares / (self.count - 1) / self.count)
+
+
 def fit_arrays(config, fits):
-    """The long table's columns as arrays (replicates, widths, penalties); ValueError if a fit is missing."""
-    shape = config["replicates"], len(widths(config)), 1 + config["lambda_grid"]["count"]
-    fits = fits.sort_values(["replicate", "n_features", "position"])
-    keys = pd.MultiIndex.from_product([range(shape[0]), widths(config), range(shape[2])])
-    if len(fits) != len(keys) or (fits[["replicate", "n_features", "position"]].to_numpy() != list(keys)).any():
-        raise ValueError(f"the {len(fits)} fits are not those of all {shape} replicates, widths and penalties")
-    return {name: fits[name].to_numpy(dtype=float).reshape(shape) for name in COLUMNS[3:]}
+    """The columns of one replicate's fits as arrays (widths, penalties)."""
+    shape = len(widths(config)), 1 + config["lambda_grid"]["count"]
+    return {name: fits[name].to_numpy(dtype=float).reshape(shape) for name in fits.columns[3:]}
 
 
 def chosen_positions(excess):
-    """Positions (replicates, widths) of the fixed and of the validated penalty, by name."""
+    """Position of the fixed and of the validated penalty at each width, by name."""
     best = np.apply_along_axis(validated, -1, excess)
     return {"fixed": np.full_like(best, FIXED), "validated": best}
 
 
-def at(values, positions):
-    """The entries of values (replicates, widths, penalties) at positions (replicates, widths)."""
-    return np.take_along_axis(values, positions[..., None], axis=-1)[..., 0]
-
-
-def test_error_table(config, arrays, chosen):
-    """A row: replicate x width x tuning."""
-    errors = ("lambda", "train_mse", "validation_mse", "test_mse", "risk")
+def test_error_table(config, replicate, arrays, chosen):
+    """A row: width x tuning, in one replicate."""
     rows = pd.MultiIndex.from_product(
-        [range(config["replicates"]), widths(config), list(chosen)], names=["replicate", "n_features", "tuning"]
+        [[replicate], widths(config), list(chosen)], names=["replicate", "n_features", "tuning"]
     ).to_frame(index=False)
-    found = {
-        name: np.stack([at(arrays[name], positions) for positions in chosen.values()], axis=-1).ravel()
-        for name in errors
-    }
-    return rows.assign(**found)
+    positions = np.stack(list(chosen.values()), axis=1)
+    errors = ("lambda", "train_mse", "validation_mse", "test_mse", "risk")
+    return rows.assign(**{name: np.take_along_axis(arrays[name], positions, axis=1).ravel() for name in errors})
 
 
-def tuned_lambda_table(config, arrays):
-    """A row: replicate x width. ``margin`` is the runner-up's validation error less the chosen one's."""
+def tuned_lambda_table(config, replicate, arrays):
+    """A row: width, in one replicate. ``margin`` is the runner-up's validation error less the chosen one's."""
     grid, rows = penalties(config)[1:], []
-    for replicate, of_widths in enumerate(arrays["validation_mse"][:, :, 1:]):
-        for p, errors, excess in zip(widths(config), of_widths, arrays["excess"][replicate, :, 1:], strict=True):
-            best, second = dd.choose(excess)
-            rows.append(
-                {
-                    "replicate": replicate,
-                    "n_features": p,
-                    "lambda": grid[best],
-                    "validation_mse": errors[best],
-                    "runner_up_lambda": np.nan if second is None else grid[second],
-                    "margin": np.inf if second is None else excess[second] - excess[best],
-                    "at_grid_edge": best in (0, len(grid) - 1),
-                }
-            )
+    for p, errors, excess in zip(widths(config), arrays["validation_mse"], arrays["excess"], strict=True):
+        best, second = dd.choose(excess[1:])
+        rows.append(
+            {
+                "replicate": replicate,
+                "n_features": p,
+                "lambda": grid[best],
+                "validation_mse": errors[1 + best],
+                "runner_up_lambda": np.nan if second is None else grid[second],
+                "margin": np.inf if second is None else excess[1 + second] - excess[1 + best],
+                "at_grid_edge": best in (0, len(grid) - 1),
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def risk_grid_table(config, arrays, theory_grid):
-    """A row: width x lambda of the grid. The risk's mean over the replicates and its standard error, and the theory."""
-    risk = arrays["risk"][:, :, 1:]
-    table = theory_grid.assign(risk_mean=risk.mean(axis=0).ravel(), risk_se=standard_error(risk).ravel())
-    return table[["n_features", "lambda", "risk_mean", "risk_se", "risk_theory"]]
-
-
-def standard_error(values):
-    """Of the mean over the first axis; nan for a single value."""
-    if len(values) == 1:
-        return np.full(values.shape[1:], np.nan)
-    return values.std(axis=0, ddof=1) / np.sqrt(len(values))
+def choices_table(config, tuned):
+    """A row: width x lambda of the grid: how many replicates chose it."""
+    cells = pd.MultiIndex.from_product([widths(config), penalties(config)[1:]], names=["n_features", "lambda"])
+    counts = tuned.groupby(["n_features", "lambda"]).size().reindex(cells, fill_value=0)
+    return counts.rename("replicates").reset_index()
 
 
 def summary_table(errors, theory):
@@ -185,14 +207,10 @@ def constants_table(tuned, config):
     return pd.DataFrame({"quantity": list(values), "value": [float(value) for value in values.values()]})
 
 
-def read_parts(paths):
-    """The tables of all shares, one below the other; a share without replicates has only a header."""
-    parts = [read_numbers(path) for path in paths]
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
-
-
 if __name__ == "__main__":
     with job_log(snakemake):
+        block = snakemake.params.study
         others = {name: read_numbers(snakemake.input[name]) for name in (*THEORY, *AUXILIARY, "course")}
-        for name, table in tables_of(snakemake.params.study, read_parts(snakemake.input.fits), others).items():
+        fits = read_blocks(snakemake.input.fits, rows_of_a_replicate(block))
+        for name, table in tables_of(block, fits, others).items():
             write_table(table, snakemake.output[name])

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hw6.double_descent import largest_rise
 from pipeline.jobs import job_log
-from pipeline.tables import read_table, written_whole
+from pipeline.tables import read_table, repeated, written_whole
 
 WIDTHS, PENALTIES, CELLS = 200, 60, 4500  # how many the page holds at most: it grows by less than 60 kB
 DIGITS = 4
@@ -35,7 +35,7 @@ PANEL = Template("""\
 <p class="explorer-note">Dashed: λ fixed, a row of the map; the bar is the curve’s largest rise. Solid: λ tuned for each
 <em>p</em>, on the map the median over the draws. Data: <a href="#src-p5-risk_grid"><code>p5/risk_grid.csv</code></a>,
 <a href="#src-p5-summary"><code>p5/summary.csv</code></a>,
-<a href="#src-p5-tuned_lambda"><code>p5/tuned_lambda.csv</code></a>.</p>
+<a href="#src-p5-choices"><code>p5/choices.csv</code></a>.</p>
 <script type="application/json" id="explorer-data">$data</script>
 <script>
 $script</script>
@@ -47,9 +47,10 @@ UNSAFE = ("```", "{{<", "</script", "<!--")
 def page_data(risk_grid, summary, tuned_lambda, study):
     """What the page draws, ready for JSON, and the row at which the reader starts: (data, start).
 
-    The tables are those of the same names; study has ``n_train`` and ``fixed_lambda``. Curves are lists over
-    ``widths``, ``risk`` has one for each of ``penalties``; both ascend and are thinned evenly. ``rises`` tells where
-    the largest rise of each begins and ends. Raises KeyError if the tuned curve lacks a width of the grid.
+    The tables are those of the same names, tuned_lambda has the choices one by one; study has ``n_train`` and
+    ``fixed_lambda``. Curves are lists over ``widths``, ``risk`` has one for each of ``penalties``; both ascend and are
+    thinned evenly. ``rises`` tells where the largest rise of each begins and ends. Raises KeyError if the tuned curve
+    lacks a width of the grid.
     """
     table = risk_grid.pivot(index="lambda", columns="n_features", values="risk_mean").sort_index().sort_index(axis=1)
     table = table.iloc[_thinned(len(table), PENALTIES)]
@@ -135,8 +136,10 @@ def _rounded(values, digits=DIGITS):
 
 if __name__ == "__main__":
     with job_log(snakemake):
-        tables = {name: read_table(snakemake.input[name]) for name in ("risk_grid", "summary", "tuned_lambda")}
-        data, start = page_data(**tables, study=snakemake.params.study)
+        risk_grid, summary, choices = (
+            read_table(snakemake.input[name]) for name in ("risk_grid", "summary", "choices")
+        )
+        data, start = page_data(risk_grid, summary, repeated(choices, "replicates"), snakemake.params.study)
         script = Path(snakemake.input.script).read_text(encoding="utf-8")
         with written_whole(snakemake.output.explorer) as draft:
             draft.write_text(fragment(data, start, script), encoding="utf-8")

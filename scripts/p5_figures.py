@@ -18,7 +18,7 @@ from pipeline.style import (
     new_figure,
     save_figure,
 )
-from pipeline.tables import read_table
+from pipeline.tables import read_table, repeated
 
 LINES = {"fixed": FIXED_LINE, "validated": TUNED_LINE, "tuned": TUNED_LINE}
 NAMES = {"fixed": r"$\lambda$ fixed", "validated": r"$\lambda$ tuned", "tuned": r"$\lambda$ tuned"}
@@ -234,7 +234,8 @@ if __name__ == "__main__":
     with job_log(snakemake):
         study = snakemake.params.study
         tables = {name: read_table(path) for name, path in snakemake.input.items() if name != "code"}
-        summary, tuned, parts = tables["summary"], tables["tuned_lambda"], tables["decomposition"]
+        summary, parts = tables["summary"], tables["decomposition"]
+        tuned = repeated(tables["choices"], "replicates")
 
         figure, (left, right) = new_figure(columns=2, sharey=True)
         draw_curve(left, summary, "test_mse", study)

@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 
 from hw6 import double_descent as dd
+from pipeline.grid import width_range
 from pipeline.jobs import job_log
-from pipeline.tables import write_table
+from pipeline.tables import write_blocks
 
 FIXED = 0  # position of the fixed penalty; the grid follows
 VALUES = ("train_mse", "validation_mse", "test_mse", "risk", "size")
-COLUMNS = ["replicate", "n_features", "position", "lambda", *VALUES, "excess", "weights"]
 LINES = 10  # of progress for a replicate
 
 
 def widths(config):
     """The widths p as a range."""
-    return range(config["n_features"]["start"], config["n_features"]["stop"] + 1, config["n_features"]["step"])
+    return width_range(config["n_features"])
 
 
 def penalties(config):
@@ -49,31 +49,45 @@ def draw(config, replicate, n_train=None):
 
 
 def share_of(item, replicates):
-    """The replicates of share ``k-of-n``: every n-th, from the k-th on."""
+    """The replicates of share ``k-of-n``: the k-th of n ranges, as equal as can be, one behind the other."""
     k, n = map(int, item.split("-of-"))
-    return range(replicates)[k - 1 :: n]
+    return range(replicates * (k - 1) // n, replicates * k // n)
 
 
-def fits_table(config, replicates):
-    """A row: replicate x width x position of the penalty. What was found, with the risk and the size |theta|.
+def fits_table(config, replicate):
+    """A row: width x position of the penalty, in one replicate. What was found, with the risk and the size |theta|.
 
     ``excess`` is the validation error less the least one of the grid: of close errors six digits would not tell which
     is the smaller, and more digits differ from processor to processor.
     """
     lambdas, all_widths = penalties(config), widths(config)
+    data, streams = draw(config, replicate)
+    weights = partial(dd.draw_weights, streams, input_dim=config["input_dim"])
+    fits = dd.sweep(data, weights, all_widths, lambdas, parts=False, left_out=False, checks=False)
     blocks = []
-    for replicate in replicates:
-        data, streams = draw(config, replicate)
-        weights = partial(dd.draw_weights, streams, input_dim=config["input_dim"])
-        fits = dd.sweep(data, weights, all_widths, lambdas, parts=False, left_out=False, checks=False)
-        for done, (p, fit) in enumerate(fits, start=1):
-            values = {name: getattr(fit, name) for name in VALUES}
-            values["excess"] = fit.validation_mse - fit.validation_mse[1:].min()
-            place = {"replicate": replicate, "n_features": p, "position": np.arange(len(lambdas)), "lambda": lambdas}
-            blocks.append(pd.DataFrame(place | values | {"weights": fit.weights}))
-            if done % max(len(all_widths) // LINES, 1) == 0 or done == len(all_widths):
-                print(f"replicate {replicate}: {done} of {len(all_widths)} widths, up to p = {p}", flush=True)
-    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=COLUMNS)
+    for done, (p, fit) in enumerate(fits, start=1):
+        values = {name: getattr(fit, name) for name in VALUES}
+        values["excess"] = fit.validation_mse - fit.validation_mse[1:].min()
+        place = {"replicate": replicate, "n_features": p, "position": np.arange(len(lambdas)), "lambda": lambdas}
+        blocks.append(pd.DataFrame(place | values | {"weights": fit.weights}))
+        if done % max(len(all_widths) // LINES, 1) == 0 or done == len(all_widths):
+            print(f"replicate {replicate}: {done} of {len(all_widths)} widths, up to p = {p}", flush=True)
+    return pd.concat(blocks, ignore_index=True)
+
+
+def one_by_one(config, tables):
+    """Yield tables of fits, if they are those of the replicates 0, 1, ... one after the other; raises ValueError."""
+    place = pd.MultiIndex.from_product([widths(config), range(1 + config["lambda_grid"]["count"])])
+    expected = place.to_frame().to_numpy()
+    following = 0
+    for table in filter(len, tables):  # a share without replicates has only a header
+        found = table[["n_features", "position"]].to_numpy()
+        if not np.array_equal(found, expected) or (table["replicate"] != following).any():
+            raise ValueError(f"the {len(table)} fits are not those of replicate {following}, all widths and penalties")
+        yield table
+        following += 1
+    if following != config["replicates"]:
+        raise ValueError(f"the fits are of {following} replicates, not of all {config['replicates']}")
 
 
 if __name__ == "__main__":
@@ -81,4 +95,4 @@ if __name__ == "__main__":
         block = snakemake.params.study
         share = share_of(snakemake.wildcards.scatteritem, block["replicates"])
         print(f"share {snakemake.wildcards.scatteritem}: {len(share)} of {block['replicates']} replicates", flush=True)
-        write_table(fits_table(block, share), snakemake.output.fits)
+        write_blocks((fits_table(block, replicate) for replicate in share), snakemake.output.fits)

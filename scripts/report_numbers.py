@@ -8,6 +8,7 @@ from typing import NamedTuple
 import yaml
 
 from pipeline import engine, provenance
+from pipeline.archive import sha256
 from pipeline.claims import read_claims
 from pipeline.display import cell, flat_config, listing, nested, pipe_table, readable, selected
 from pipeline.jobs import job_log
@@ -196,9 +197,9 @@ def appendix(run, numbers, origins, config_file):
     used = {table for _, table, _ in numbers.values()} | {source for _, _, source, _ in said}
     used = used.union(*(own for _, own in shown_tables(run)))
     tables = {name: origins[f"results/{name}"] for name in sorted(used)}
-    sums = {name: provenance.sha256(f"results/{name}") for name in tables}
+    sums = {name: sha256(f"results/{name}") for name in tables}
     values = {key: text for key, text in run.values.items() if not key.startswith("report.")}
-    return provenance.appendix(numbers, tables, sums, said, (values, provenance.sha256(config_file)))
+    return provenance.appendix(numbers, tables, sums, said, (values, sha256(config_file)))
 
 
 def made_with(chosen, versions, sources, config_file):
@@ -206,8 +207,8 @@ def made_with(chosen, versions, sources, config_file):
     return {
         "engine": engine.in_words(chosen),
         "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "sources": provenance.sha256(sources),
-        "config": provenance.sha256(config_file),
+        "sources": sha256(sources),
+        "config": sha256(config_file),
     }
 
 

@@ -25,6 +25,8 @@ REASONS = (
     "Software environment",
 )
 NOTHING = "<nothing exclusive>"
+SHARE = re.compile(r"-\d+-of-\d+\.")  # in the names of what the jobs of a scatter write
+GONE = "what it writes is temporary"
 
 
 class Announced(logging.Filter):
@@ -60,6 +62,8 @@ def explanation(jobs):
     lines = []
     for rule, records in jobs.items():
         causes = dict.fromkeys(cause for record in records for cause in causes_of(rule, record.reason, makers))
+        if len(causes) > 1:
+            causes.pop(GONE, None)  # it says why a job runs only if nothing else does
         count = f" ({len(records)} jobs)" if len(records) > 1 else ""
         lines.append(f"{rule}{count}: {'; '.join(causes)}.")
     total = sum(map(len, jobs.values()))
@@ -71,7 +75,9 @@ def causes_of(rule, reason, makers):
     for part in re.split(f"; (?={'|'.join(REASONS)})", reason):
         kind, _, rest = part.partition(": ")
         names = rest.split(", ")
-        if kind == "Missing output files":
+        if kind == "Missing output files" and all(map(SHARE.search, names)):
+            yield GONE
+        elif kind == "Missing output files":
             yield f"{some(names, 'is', 'are')} missing"
         elif kind == "Incomplete output files":
             yield f"{some(names, 'was', 'were')} not finished"

@@ -36,11 +36,11 @@ ERRORS = ("train_mse", "validation_mse", "test_mse", "risk", "size")
 SMALL_MARGINS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # relative
 DRAWS = 2  # of problem 5 whose fits are compared with all their digits
 FITS = """
-import sys, yaml
+import sys, pandas, yaml
 sys.path.insert(0, "scripts")
 import p5_sweep
 block = yaml.safe_load(open("workflow/config.yaml", encoding="utf-8"))["double_descent"]
-p5_sweep.fits_table(block, range(int(sys.argv[1]))).to_pickle(sys.argv[2])
+pandas.concat(p5_sweep.fits_table(block, k) for k in range(int(sys.argv[1]))).to_pickle(sys.argv[2])
 """
 PROBE = """
 import ctypes, glob, hashlib, json, math, os, sys

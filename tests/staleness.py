@@ -53,7 +53,9 @@ class Workflow:
         observed = _by_rule(notes)
         self.scripts = {rule: script for rule, script in _scripts(self.path).items() if rule in observed}
         self.rules = {rule: self._observed(rule, own) for rule, own in observed.items()}
-        self.outputs = sorted(set().union(*(job.writes for job in self.rules.values())))
+        written = set().union(*(job.writes for job in self.rules.values()))
+        self.outputs = sorted(path for path in written if (self.path / path).exists())
+        self.temporary = written.difference(self.outputs)
         self.named = json.loads((self.path / METADATA).read_text(encoding="utf-8"))["made"]
 
     def _run(self, notes):
@@ -106,12 +108,15 @@ class Workflow:
         return rule
 
     def jobs(self, rules):
-        """{rule: number of jobs} of these rules and of all that read what they write, and so on."""
+        """{rule: number of jobs} of these rules, of all that read what they write, and so on.
+
+        Who reads temporary files has them made again.
+        """
         found, waiting = set(), set(rules)
         while waiting:
             rule = waiting.pop()
             found.add(rule)
-            waiting |= self.followers(rule) - found
+            waiting |= (self.followers(rule) | self.suppliers(rule)) - found
         return {rule: self.rules[rule].count for rule in found}
 
     def jobs_after(self, output):
@@ -123,6 +128,11 @@ class Workflow:
         writes = self.rules[rule].writes
         documents = set(REPORT[1:]) if PASSED in writes else set()
         return documents | {other for other, job in self.rules.items() if job.reads & writes} - {rule}
+
+    def suppliers(self, rule):
+        """The rules that write the temporary files that a rule reads."""
+        read = self.rules[rule].reads & self.temporary
+        return {other for other, job in self.rules.items() if job.writes & read}
 
     def packages(self):
         """The packages that some rule uses and that come from no standard library."""
@@ -218,7 +228,8 @@ def page(workflow):
     idle = {file if file.split("/")[0] in folders else re.sub("/.*", "/", file) for file in files.keys() - needed}
     keys = {leaf: _cells(workflow, workflow.readers_of_key(leaf)) for leaf in leaves(workflow.config)}
     packages = {name: _cells(workflow, workflow.readers_of_package(name)) for name in workflow.packages()}
-    outputs = {rule: _cells(workflow, {rule}) for rule in workflow.scripts}
+    kept = {rule for rule in workflow.scripts if not workflow.rules[rule].writes <= workflow.temporary}
+    outputs = {rule: _cells(workflow, {rule}) for rule in workflow.scripts if rule in kept}
     return (
         "\n\n".join(
             [
@@ -243,8 +254,9 @@ OPENING = """# What runs again
 A change on the left has the jobs on the right run again, and no others. *Claims* stands for `claims_gather` and
 `claims_gate`, *report* for `report_numbers`, `report_html` and `report_pdf`. For Python files the table is about code:
 a comment or a docstring changes no number, but the report carries the sum of every source, and is made again. `touch`
-alone, or a change that is taken back, has nothing run. The rule `archive`, which is not part of `all`, depends on every
-source and every result.
+alone, or a change that is taken back, has nothing run. What `p5_sweep` and `p5_closer` write is temporary: a rule that
+has to read it again has it made again. The rule `archive`, which is not part of `all`, depends on every source and
+every result.
 
 `make why` tells what would run now, and why. This page is written by `python tests/staleness.py` from what the jobs of
 an observed run open, import and write; tests/test_staleness.py makes each change and compares what is planned."""

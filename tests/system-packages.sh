@@ -6,6 +6,7 @@
 #   git: tells which files are the sources of an archive. unzip: unpacks one as another program does.
 #   faketime, disorderfs: other dates, and shuffled folders, for tests/variations.py (which needs unshare, setpriv and
 #   setarch too, from util-linux, that every Debian has).
+#   slurmctld, slurmd, slurm-client, munge: tests/private-slurm.sh starts a Slurm of its own for tests/test_slurm.py.
 #   the packages of tests/page/package-lock.json, from npm: axe-core, playwright-core, vnu-jar.
 # Installs only what is missing. Run as root: sh tests/system-packages.sh
 set -eu
@@ -20,6 +21,10 @@ needs git git
 needs unzip unzip
 needs faketime faketime
 needs disorderfs disorderfs
+needs slurmctld slurmctld
+needs slurmd slurmd
+needs sbatch slurm-client
+needs munged munge
 if [ -n "$missing" ]; then
     apt-get update -qq
     # shellcheck disable=SC2086 # a list of names

@@ -92,13 +92,16 @@ def test_values_that_contradict_each_other_are_refused(path, value, other):
 
 
 def test_sizes_that_no_memory_holds_are_refused_with_an_estimate(monkeypatch):
-    monkeypatch.setattr(memory, "physical_bytes", lambda: 2**29)
+    monkeypatch.setattr(memory, "physical_bytes", lambda: 3 * 2**27)
     check(DEFAULTS)
     with pytest.raises(
-        ConfigError, match=r"double_descent\.n_train is 5000, .* needs about .* GiB of memory; allowed are 0.4"
+        ConfigError,
+        match=r"double_descent\.n_train is 5000, .* p5_closer needs about 0.4 GiB of memory; allowed are 0.3",
     ):
         check(changed(DEFAULTS, ("double_descent", "n_train"), 5000))
-    with pytest.raises(ConfigError, match=r"in 1491 widths and double_descent.replicates is 1000"):
+    with pytest.raises(
+        ConfigError, match=r"in 1491 widths and double_descent.replicates is 1000, for which p5_double_d"
+    ):
         check(
             changed(
                 changed(DEFAULTS, ("double_descent", "replicates"), 1000), ("double_descent", "n_features", "step"), 1

@@ -1,8 +1,10 @@
 """Problem 5, the study: its replicates, what is resampled, the theory's tables, and theorems in every configuration."""
 
 import copy
+import itertools
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import p5_auxiliary
+import p5_closer
 import p5_decisions
 import p5_double_descent as p5
 import p5_sweep
@@ -20,7 +23,8 @@ import p5_theory
 from hw6 import double_descent as dd
 from hw6 import random_features_theory as rft
 from hw6 import resampling
-from pipeline.tables import read_numbers, write_table
+from pipeline import grid
+from pipeline.tables import read_blocks, read_numbers, repeated, write_blocks, write_table
 
 ROOT = Path(__file__).parents[1]
 BLOCK = yaml.safe_load((ROOT / "tests/config.yaml").read_text())["double_descent"]
@@ -79,45 +83,93 @@ def test_a_larger_sample_begins_with_the_smaller_one():
 
 @settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 12))
-def test_shares_are_a_partition_of_the_replicates(replicates, shares):
+def test_shares_are_the_replicates_in_their_order_and_nearly_equal(replicates, shares):
     parts = [list(p5_sweep.share_of(f"{k}-of-{shares}", replicates)) for k in range(1, shares + 1)]
-    assert sorted(replicate for part in parts for replicate in part) == list(range(replicates))
+    assert [replicate for part in parts for replicate in part] == list(range(replicates))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def fits(block):
+    """The fits of all replicates in one table."""
+    return pd.concat([p5_sweep.fits_table(block, k) for k in range(block["replicates"])], ignore_index=True)
 
 
 @pytest.mark.parametrize("shares", [1, 2, 7])
 def test_files_of_shares_give_back_the_fits_and_their_choices(tmp_path, shares):
     block = config(replicates=5)
-    whole = p5_sweep.fits_table(block, range(5))
-    paths = [tmp_path / f"{k}.csv" for k in range(1, shares + 1)]
+    whole, paths = fits(block), [tmp_path / f"{k}.csv" for k in range(1, shares + 1)]
     for k, path in enumerate(paths, start=1):
-        part = p5_sweep.fits_table(block, p5_sweep.share_of(f"{k}-of-{shares}", 5))
-        write_table(part, path)
-    arrays, expected = p5.fit_arrays(block, p5.read_parts(paths)), p5.fit_arrays(block, whole)
-    assert set(arrays) == set(expected)
-    for name, values in expected.items():
-        np.testing.assert_allclose(arrays[name], values, rtol=1e-5)
-    for name, table in (("from files", arrays), ("from memory", expected)):
-        found = p5.chosen_positions(table["excess"])["validated"]
-        np.testing.assert_array_equal(found, p5.chosen_positions(expected["validation_mse"])["validated"], name)
+        share = p5_sweep.share_of(f"{k}-of-{shares}", 5)
+        write_blocks([whole[whole["replicate"] == k] for k in share] or [whole[:0]], path)
+    parts = (read_blocks(path, grid.rows_of_a_replicate(block)) for path in paths)
+    write_blocks(p5_sweep.one_by_one(block, itertools.chain.from_iterable(parts)), tmp_path / "merged.csv")
+    write_table(whole, tmp_path / "at-once.csv")
+    assert (tmp_path / "merged.csv").read_bytes() == (tmp_path / "at-once.csv").read_bytes()
+    for table in read_blocks(tmp_path / "merged.csv", grid.rows_of_a_replicate(block)):
+        expected = p5.fit_arrays(block, whole[whole["replicate"] == table["replicate"][0]])
+        found = p5.chosen_positions(p5.fit_arrays(block, table)["excess"])["validated"]
+        np.testing.assert_array_equal(found, p5.chosen_positions(expected["validation_mse"])["validated"])
 
 
-def test_a_missing_or_repeated_fit_is_refused():
-    block = config()
-    fits = p5_sweep.fits_table(block, range(2))
-    for faulty in (fits[1:], pd.concat([fits[1:], fits[:1], fits[:1]]), pd.concat([fits[1:], fits[1:2]])):
-        with pytest.raises(ValueError, match="not those of all"):
-            p5.fit_arrays(block, faulty)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda first, second: [first],
+        lambda first, second: [second, first],
+        lambda first, second: [first, second, second],
+        lambda first, second: [first[1:], second],
+        lambda first, second: [first, pd.concat([second[1:], second[1:2]])],
+        lambda first, second: [first, pd.concat([second[1:], second[:1]])],
+    ],
+)
+def test_a_missing_or_repeated_fit_is_refused(fault):
+    first, second = (p5_sweep.fits_table(config(), k) for k in range(2))
+    assert len(list(p5_sweep.one_by_one(config(), [first, second]))) == 2
+    with pytest.raises(ValueError, match=r"the .*fits are not those of|the fits are of"):
+        list(p5_sweep.one_by_one(config(), fault(first, second)))
 
 
 def test_a_width_does_not_depend_on_the_other_widths():
-    whole = p5_sweep.fits_table(config(), range(1))
-    part = p5_sweep.fits_table(config(n_features={"start": 6, "stop": 6, "step": 1}), range(1))
+    whole = p5_sweep.fits_table(config(), 0)
+    part = p5_sweep.fits_table(config(n_features={"start": 6, "stop": 6, "step": 1}), 0)
     pd.testing.assert_frame_equal(whole[whole["n_features"] == 6].reset_index(drop=True), part, rtol=1e-10)
 
 
-def test_a_replicate_does_not_depend_on_the_other_replicates():
-    one, two = (p5_sweep.fits_table(config(), range(count)) for count in (1, 2))
-    assert two[two["replicate"] == 0].reset_index(drop=True).equals(one)
+@given(st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_moments_of_arrays_that_come_one_by_one(count, seed):
+    values = np.random.default_rng(seed).standard_normal((count, 3)) + 10.0
+    moments = p5.Moments()
+    for array in values:
+        moments.add(array)
+    np.testing.assert_array_equal(moments.mean(), values.mean(axis=0))
+    if count == 1:
+        assert np.isnan(moments.standard_error()).all()
+    else:
+        np.testing.assert_allclose(moments.standard_error(), values.std(axis=0, ddof=1) / count**0.5)
+
+
+def test_what_the_fits_need_of_memory_does_not_grow_with_the_replicates(tmp_path):
+    """Merged and read again, one replicate at a time is in memory."""
+    block = config(n_features={"start": 1, "stop": 200, "step": 1})
+    one = p5_sweep.fits_table(config(n_features={"start": 1, "stop": 1, "step": 1}), 0)
+    rows = pd.MultiIndex.from_product([range(1, 201), one["position"]], names=["n_features", "position"])
+    table = rows.to_frame(index=False).merge(one.drop(columns="n_features"), on="position")[list(one)]
+
+    def peak(replicates):
+        path = tmp_path / f"{replicates}.csv"
+        tracemalloc.start()
+        write_blocks((table.assign(replicate=k) for k in range(replicates)), path)
+        study = block | {"replicates": replicates}
+        write_blocks(
+            p5_sweep.one_by_one(study, read_blocks(path, grid.rows_of_a_replicate(study))), tmp_path / "merged.csv"
+        )
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (tmp_path / "merged.csv").read_bytes() == path.read_bytes()
+        return found
+
+    peak(2)  # what is only allocated once
+    assert peak(40) < 1.5 * peak(2)
 
 
 def test_tables_belong_together(tables):
@@ -149,10 +201,10 @@ def test_summary_by_loops(small):
 
 def test_risk_grid_by_loops(small):
     block = config(replicates=5)
-    fits = p5_sweep.fits_table(block, range(5))
+    every = fits(block)
     for row in small["risk_grid"].to_dict("records"):
-        same = (fits["n_features"] == row["n_features"]) & (fits["lambda"] == row["lambda"]) & (fits["position"] > 0)
-        risks = fits.loc[same, "risk"]
+        same = (every["n_features"] == row["n_features"]) & (every["lambda"] == row["lambda"]) & (every["position"] > 0)
+        risks = every.loc[same, "risk"]
         assert row["risk_mean"] == pytest.approx(risks.mean())
         assert row["risk_se"] == pytest.approx(risks.std() / 5**0.5)
         assert row["risk_theory"] == pytest.approx(float(rft.risk(row["n_features"], row["lambda"], 3, 8, 0.5)))
@@ -195,23 +247,66 @@ def test_the_threshold_separates_falling_curves_from_others():
 
 def test_samples_at_the_sample_size_of_the_study_are_its_fits():
     block = config(n_features={"start": 8, "stop": 8, "step": 1}, auxiliary_replicates=2)
-    samples = p5_auxiliary.samples_table(block)
-    fits = p5_sweep.fits_table(block, range(2))
+    samples = p5_auxiliary.study(**block)["samples"]
+    every = fits(block)
     row = samples[(samples["n_train"] == 8) & (samples["tuning"] == "fixed")].iloc[0]
-    assert row["risk_mean"] == pytest.approx(fits.loc[fits["position"] == 0, "risk"].mean())
+    assert row["risk_mean"] == pytest.approx(every.loc[every["position"] == 0, "risk"].mean())
     assert set(samples["n_features"]) == {8}
 
 
 def test_nested_features_are_the_first_columns_of_one_matrix():
     block = config()
     data, streams = p5_sweep.draw(block, 0)
-    phi = dd.features(data.train_x, streams(p5_auxiliary.SHARED_WEIGHTS).standard_normal((14, 3)))
-    for p, risk in p5_auxiliary.nested_table(block)[["n_features", "risk_fixed"]].to_numpy():
-        shared = streams(p5_auxiliary.SHARED_WEIGHTS).standard_normal((14, 3))[: int(p)] / np.sqrt(p)
+    phi = dd.features(data.train_x, streams(p5_closer.SHARED_WEIGHTS).standard_normal((14, 3)))
+    for p, risk in p5_closer.nested_table(block, 0)[["n_features", "risk_fixed"]].to_numpy():
+        shared = streams(p5_closer.SHARED_WEIGHTS).standard_normal((14, 3))[: int(p)] / np.sqrt(p)
         theta = dd.ridge_least_squares(phi[:, : int(p)] / np.sqrt(p), data.train_y, block["fixed_lambda"])
         assert risk == pytest.approx(
             theta @ dd.feature_covariance(shared, shared) @ theta - theta @ shared @ data.beta + 1, rel=1e-6
         )
+
+
+def test_nested_means_and_steps_by_loops():
+    block = config(auxiliary_replicates=3)
+    found = pd.concat([p5_closer.nested_table(block, k) for k in range(3)])
+    table = p5_auxiliary.nested_table(found)
+    by_width = [found[found["n_features"] == p]["risk_tuned"].to_numpy() for p in p5_sweep.widths(block)]
+    for k, row in enumerate(table.itertuples()):
+        assert row.risk_tuned == pytest.approx(sum(by_width[k]) / 3)
+        if k:
+            steps = by_width[k] - by_width[k - 1]
+            assert row.step_mean == pytest.approx(steps.mean())
+            assert row.step_se == pytest.approx(steps.std(ddof=1) / 3**0.5)
+    assert np.isnan(table["step_mean"][0])
+
+
+def test_parts_of_the_closer_fits_lose_no_digit(tmp_path):
+    closer = p5_closer.closer_table(p5_closer.without_test(config()), 0)
+    write_table(closer, tmp_path / "t.csv", p5_closer.ALL_DIGITS)
+    kept = read_numbers(tmp_path / "t.csv")
+    np.testing.assert_array_equal(kept.to_numpy(float), closer.to_numpy(float))
+    fits = p5_auxiliary.fits_of(kept)
+    assert list(fits) == [(0, p) for p in p5_sweep.widths(config())]
+    data, streams = p5_sweep.draw(config(), 0)
+    again = dd.fit_width(data, dd.draw_weights(streams, 6, 3), p5_sweep.penalties(config()))
+    np.testing.assert_allclose(fits[0, 6].gcv[:-1], again.gcv)
+    assert fits[0, 6].smallest == pytest.approx(again.smallest)
+
+
+def test_choices_are_the_tuned_penalties_counted(tables):
+    tuned = repeated(tables["choices"], "replicates")
+    expected = tables["tuned_lambda"][["n_features", "lambda"]].sort_values(["n_features", "lambda"])
+    assert tuned.equals(expected.reset_index(drop=True))
+    assert len(tables["choices"]) == BLOCK["lambda_grid"]["count"] * len(p5_sweep.widths(BLOCK))
+
+
+def test_what_is_kept_changes_no_number(tables):
+    other = p5.study(**BLOCK | {"keep": "summaries"})
+    for name, table in tables.items():
+        assert table.drop(columns="source", errors="ignore").equals(other[name].drop(columns="source", errors="ignore"))
+    gone = {"p5/test_error.csv", "p5/tuned_lambda.csv"}
+    assert gone <= set(tables["claims"]["source"])
+    assert not gone & set(other["claims"]["source"])
 
 
 @settings(max_examples=100)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import PROJECT
-from pipeline import claims, display, memory, tables
+from pipeline import claims, display, grid, tables
 from pipeline.sources import fingerprint, sources
 
 FILES = {
@@ -219,5 +219,5 @@ def test_a_listing_is_the_source_that_runs(tree):
 def test_the_widths_are_counted_as_range_counts_them(start, extra, step):
     widths = {"start": start, "stop": start + extra, "step": step}
     listed = list(range(start, start + extra + 1, step))
-    assert memory.number_of_widths(widths) == len(listed)
-    assert memory.largest_width(widths) == listed[-1]
+    assert grid.number_of_widths(widths) == len(listed)
+    assert grid.largest_width(widths) == listed[-1]

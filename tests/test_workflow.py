@@ -68,13 +68,31 @@ def test_a_second_run_has_nothing_to_do(small_run, tmp_path):
 
 
 def test_results_do_not_depend_on_how_the_replicates_are_scattered(small_run, project):
-    code, printed = project.snakemake("results/p5/claims.csv", *SMALL, "--set-scatter", "replicates=3")
+    code, printed = project.snakemake("results/p5/claims.csv", *SMALL, "--set-scatter", "replicates=3", "closer=9")
     assert code == 0, printed
     assert re.search(r"^p5_sweep +3$", printed, re.MULTILINE)
+    assert re.search(r"^p5_closer +9$", printed, re.MULTILINE)  # more shares than replicates
     made, expected = project.results(), small_run.results()
-    made = {name: content for name, content in made.items() if not name.startswith("p5/parts/fits-")}
-    assert {"p5/test_error.csv", "p5/summary.csv", "p5/decisions.csv"} <= set(made)
+    assert {"p5/fits.csv", "p5/test_error.csv", "p5/summary.csv", "p5/decisions.csv"} <= set(made)
     assert made == {name: expected[name] for name in made}
+
+
+def test_only_summaries_are_kept_if_that_is_asked_for_and_staleness_is_seen_all_the_same(small_run, tmp_path):
+    copy, summaries = small_run.clone(tmp_path / "copy"), ["--config", "double_descent={keep: summaries}"]
+    code, printed = copy.snakemake(*SMALL, *summaries)
+    assert code == 0, printed
+    assert not re.search(r"^p5_sweep ", printed, re.MULTILINE)  # the fits were there
+    gone = {f"p5/{name}.csv" for name in ("fits", "test_error", "tuned_lambda")}
+    made, whole = copy.results(), small_run.results()
+    assert set(made) == set(whole) - gone
+    tables = {name for name in made if name.startswith("p5/") and not name.endswith(("claims.csv", "explorer.md"))}
+    assert {name: made[name] for name in tables} == {name: whole[name] for name in tables}
+    assert b"test_error.csv" not in made["p5/claims.csv"] + made["report/solutions.html"]
+    assert copy.planned(*summaries) == set()
+    other = ["--config", "double_descent={keep: summaries, noise_std: 0.6}"]
+    assert {"p5_sweep", "p5_merge", "p5_double_descent"} <= copy.planned(*other)
+    (copy.path / "results/p5/heat_map.svg").unlink()
+    assert copy.planned(*summaries) == {"p5_figures", "report_html", "report_pdf"}
 
 
 def test_a_python_whose_path_has_spaces_runs_the_scripts(project, tmp_path):

@@ -58,27 +58,37 @@ def unadopted():
 
 
 def recorded_jobs(outputs):
-    """The jobs that made these files, from Snakemake's records, in the files' order. Raises ArchiveError."""
-    jobs = {}
-    for path in outputs:
-        record = RECORDS / base64.urlsafe_b64encode(path.encode()).decode()
-        try:
-            told = json.loads(record.read_text(encoding="utf-8"))
-            job = Job(
-                name=Path(told["log"][0]).stem,
-                rule=told["rule"],
-                inputs=list(dict.fromkeys(told["input"])),
-                outputs=[],
-                log=told["log"][0],
-                start=told["starttime"],
-                end=told["endtime"],
-            )
-        except (OSError, ValueError, KeyError, IndexError, TypeError):
-            raise ArchiveError(
-                f"{path}: Snakemake has no record of how it was made; delete the file and make the archive again."
-            ) from None
-        jobs.setdefault(job.log, job).outputs.append(path)
+    """The jobs that made these files, from Snakemake's records, in the files' order. Raises ArchiveError.
+
+    Behind them come those that made the temporary results that these were made from.
+    """
+    jobs, waiting = {}, list(dict.fromkeys(outputs))
+    for path in waiting:
+        made = _recorded_job(path)
+        job = jobs.setdefault(made.log, made)
+        job.outputs.append(path)
+        waiting += [path for path in job.inputs if path.startswith("results/") and path not in waiting]
     return list(jobs.values())
+
+
+def _recorded_job(path):
+    """The job that made a file, without its outputs. Raises ArchiveError."""
+    record = RECORDS / base64.urlsafe_b64encode(path.encode()).decode()
+    try:
+        told = json.loads(record.read_text(encoding="utf-8"))
+        return Job(
+            name=Path(told["log"][0]).stem,
+            rule=told["rule"],
+            inputs=list(dict.fromkeys(told["input"])),
+            outputs=[],
+            log=told["log"][0],
+            start=told["starttime"],
+            end=told["endtime"],
+        )
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        raise ArchiveError(
+            f"{path}: Snakemake has no record of how it was made; delete the file and make the archive again."
+        ) from None
 
 
 def sha256(path):

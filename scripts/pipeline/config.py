@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
-from pipeline import memory
+from pipeline import grid, memory
 
 SCHEMA = Path("workflow/config.schema.yaml")
 DEFAULTS = Path("workflow/config.yaml")
@@ -25,16 +25,16 @@ class ConfigError(ValueError):
     """A fault in the configuration, as one sentence."""
 
 
-def load_config(files=(), overrides=None):
+def load_config(files=(), overrides=None, here=True):
     """The validated configuration: the defaults, then each of ``files``, then ``overrides``, merged key by key.
 
     files: paths of YAML files, read as strictly as the defaults.  overrides: nested dict (Snakemake's ``--config``).
-    Raises ConfigError.
+    here: whether this machine has the memory that the jobs will need.  Raises ConfigError.
     """
     config = read_yaml(DEFAULTS)
     for layer in [*map(read_yaml, files), _typed(overrides or {})]:
         config = merge(config, layer)
-    check(config)
+    check(config, here)
     return config
 
 
@@ -51,10 +51,14 @@ def _typed(value):
 
 
 def default_problems(config):
-    """The problems (1 to 5) whose block is the default one: there, findings gate."""
+    """The problems (1 to 5) whose block is the default one, what is kept aside: there, findings gate."""
     defaults = read_yaml(DEFAULTS)
     blocks = [block for block in defaults if block != "report"]
-    return [k for k, block in enumerate(blocks, start=1) if config[block] == defaults[block]]
+    return [
+        k
+        for k, block in enumerate(blocks, start=1)
+        if config[block] | {"keep": None} == defaults[block] | {"keep": None}
+    ]
 
 
 def read_yaml(path):
@@ -90,13 +94,15 @@ def merge(base, layer):
     return merged
 
 
-def check(config):
-    """Raise ConfigError unless the configuration is allowed by the schema, consistent, and fits in memory."""
+def check(config, here=True):
+    """Raise ConfigError unless the configuration is allowed by the schema, consistent and, ``here``, small enough."""
     fault = best_match(_Validator(read_yaml(SCHEMA), format_checker=FormatChecker()).iter_errors(config))
     if fault is not None:
         raise ConfigError(_sentence(fault))
     for fault in _inconsistencies(config):
         raise ConfigError(fault)
+    if here:
+        _check_memory(config["double_descent"])
 
 
 def allowed(schema):
@@ -166,13 +172,18 @@ def _inconsistencies(config):
                 f"config: report.{key} holds {character!r} (U+{ord(character):04X}), for which the PDF has no font; "
                 "allowed are the characters that its fonts have."
             )
-    needed, (limit, where) = memory.double_descent_bytes(study), memory.allowed_bytes()
+
+
+def _check_memory(study):
+    """Raise ConfigError if problem 5 needs more memory than this machine has."""
+    (needed, job), (limit, where) = memory.largest_bytes(study), memory.allowed_bytes()
     if needed > limit:
-        largest, points = memory.largest_width(widths), study["n_train"]
-        yield (
+        widths = study["n_features"]
+        largest, points = grid.largest_width(widths), study["n_train"]
+        raise ConfigError(
             f"config: double_descent.n_train is {points}, double_descent.n_features reaches {largest} in "
-            f"{memory.number_of_widths(widths)} widths and double_descent.replicates is {study['replicates']}, "
-            f"which needs about {needed / GIB:.1f} GiB of memory; allowed are {limit / GIB:.1f} GiB {where}."
+            f"{grid.number_of_widths(widths)} widths and double_descent.replicates is {study['replicates']}, "
+            f"for which {job} needs about {needed / GIB:.1f} GiB of memory; allowed are {limit / GIB:.1f} GiB {where}."
         )
 
 

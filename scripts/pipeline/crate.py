@@ -63,6 +63,8 @@ def crate_text(project, citation, config, steps, jobs, sums):
     _add_root(crate, project, citation, config["report"]["date"])
     files = {path: _add_file(crate, path, digest) for path, digest in sorted(sums.items()) if path != WORKFLOW}
     files["README.md"]["about"] = crate.root_dataset
+    made = [path for job in jobs for path in job.outputs]
+    files |= {path: _add_temporary(crate, path) for path in made if path not in files}
     values = _add_values(crate, config)
     tools = {step["script"]: _as_tool(crate, files[step["script"]], step["script"], project) for step in steps}
     workflow = _add_workflow(crate, project, sums[WORKFLOW])
@@ -77,9 +79,9 @@ def crate_text(project, citation, config, steps, jobs, sums):
         )
         for position, step in enumerate(steps, start=1)
     ]
-    results = [path for job in jobs for path in job.outputs]
-    workflow["output"] = _add_outputs(crate, {path: files[path] for path in results})
-    _add_run(crate, workflow, steps, jobs, files, values)
+    results = {path: files[path] for path in made if path in sums}
+    workflow["output"] = _add_outputs(crate, results)
+    _add_run(crate, workflow, steps, jobs, files, values)["result"] = list(results.values())
     return json.dumps(_plain(crate.metadata.generate()), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -132,6 +134,12 @@ def _add_file(crate, path, digest):
     if path.startswith("results/") and not path.startswith("results/logs/"):
         properties["description"] = _in_words(described(path.removeprefix("results/")))
     return crate.add_file(dest_path=path, properties=properties)
+
+
+def _add_temporary(crate, path):
+    """A result that was deleted when all that is made of it was made."""
+    about = f"{_in_words(described(path.removeprefix('results/')))} Temporary: not in the archive."
+    return _add(crate, f"#temporary/{path}", "CreativeWork", name=path, description=about)
 
 
 def _in_words(entry):
@@ -226,7 +234,7 @@ def _add_workflow(crate, project, digest):
 
 
 def _add_run(crate, workflow, steps, jobs, files, values):
-    """What happened: an action for each job, one for each step, that of the workflow, and that of its engine."""
+    """What happened: an action for each job, one for each step, that of the workflow (returned), and its engine's."""
     actions = {}
     for step in steps:
         given = [values[key] for key in step["keys"]]
@@ -249,7 +257,6 @@ def _add_run(crate, workflow, steps, jobs, files, values):
         description="All jobs, with the configuration in results/report/config.yaml.",
         instrument=workflow,
         object=list(values.values()),
-        result=[files[path] for job in jobs for path in job.outputs],
     )
     control = [
         _add_action(
@@ -262,6 +269,7 @@ def _add_run(crate, workflow, steps, jobs, files, values):
         *(crate, "#engine", "OrganizeAction"), name="Work of Snakemake", instrument=engine, object=control, result=run
     )
     crate.root_dataset["mentions"] = [run, *(action for own in actions.values() for action in own)]
+    return run
 
 
 def _add_action(crate, name, kind, /, **properties):

@@ -13,12 +13,15 @@ from pathlib import Path
 
 DRAFT = ".draft-"  # what the names of files and folders begin with that are not finished
 FOLDER = Path(".snakemake")
+SNAKEMAKES_LOCK = FOLDER / "locks"
 RESULTS = Path("results")
 FOREIGN = {".git", ".snakemake", ".venv", "node_modules"}  # folders with neither sources nor results
 RUN = "HW6_RUN"  # environment variable: the name of the run that a job belongs to
+CLUSTER = "cluster-"  # what the name begins with if the jobs are sent to other machines
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without locks answers
 BUSY = (
-    "Another run is at work in this folder, or a job outlived its own run. "
-    "Wait until it is done (fuser .snakemake/*.lock names the processes), then start again."
+    "Another run is at work in this folder, or a job outlived its own run. Wait until it is done "
+    "(fuser .snakemake/*.lock names the processes, squeue the jobs of a cluster), then start again."
 )
 MENDS = {
     errno.ENOSPC: "make room on that disk",
@@ -43,9 +46,7 @@ def job_log(job):
     overwrite what a later run has made: the later run is refused until it is gone. One that had not taken the lock by
     then finds the name of another run beside it, and ends. A fault becomes one sentence, in the log and on the screen.
     """
-    _lock("jobs.lock", fcntl.LOCK_SH)
-    if os.environ.get(RUN) and os.environ[RUN] != _run_at_work():
-        sys.exit(f"The rule {job.rule} belongs to a run that is over, and another has begun: its results stay unmade.")
+    join_run(f"The rule {job.rule}")
     console = os.dup(2)
     try:
         with open(job.log[0], "w", encoding="utf-8") as log:
@@ -60,6 +61,13 @@ def job_log(job):
         sentence = f"The rule {job.rule} failed: {in_words(fault)}"
         os.write(console, f"{sentence}\n".encode())  # the log may lie on the disk that is full
         sys.exit(sentence)
+
+
+def join_run(who):
+    """Hold the jobs' lock until the process ends; exits if the run that started the process was replaced by another."""
+    _lock("jobs.lock", fcntl.LOCK_SH)
+    if os.environ.get(RUN) and os.environ[RUN] != _run_at_work():
+        sys.exit(f"{who} belongs to a run that is over, and another has begun: its results stay unmade.")
 
 
 def in_words(fault):
@@ -81,15 +89,28 @@ def _is_known(fault):
     return isinstance(fault, TableError | MemoryError) or (isinstance(fault, OSError) and fault.errno in MENDS)
 
 
-def claim_folder():
-    """Take the run's lock until the process ends and clear what killed jobs left; exits if that cannot be."""
+def forget_lock():
+    """Delete Snakemake's own lock, which outlives a killed run, unless that run had sent its jobs to a cluster.
+
+    Of a run whose jobs are processes of this machine, the locks here tell whether it or one of its jobs is alive. They
+    see no job that waits in a queue: there Snakemake's lock stays until somebody has looked and says ``--unlock``.
+    """
+    if SNAKEMAKES_LOCK.exists() and not _run_at_work().startswith(CLUSTER) and _locks_are_possible():
+        shutil.rmtree(SNAKEMAKES_LOCK, ignore_errors=True)
+
+
+def claim_folder(cluster=False):
+    """Take the run's lock until the process ends and clear what killed jobs left; exits if that cannot be.
+
+    cluster: whether the jobs are sent to other machines.
+    """
     try:
         jobs = _lock("jobs.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
         run = _lock("run.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
         check_writable()
         clear_drafts()
         date_back()
-        _name_run(run)
+        _name_run(run, cluster)
     except BlockingIOError:
         sys.exit(BUSY)
     except OSError as fault:
@@ -121,9 +142,9 @@ def date_back():
                 os.utime(path, (now, now))
 
 
-def _name_run(run):
+def _name_run(run, cluster):
     """Write a new name into the run's lock file, and tell it to the jobs that this process starts."""
-    os.environ[RUN] = uuid.uuid4().hex
+    os.environ[RUN] = (CLUSTER if cluster else "") + uuid.uuid4().hex
     os.ftruncate(run, 0)
     os.write(run, os.environ[RUN].encode())
 
@@ -135,7 +156,10 @@ def _run_at_work():
 
 
 def _lock(name, mode):
-    """Lock a file of the folder; the lock lasts until its descriptor is closed, at the latest by the process's end."""
+    """Lock a file of the folder; the lock lasts until its descriptor is closed, at the latest by the process's end.
+
+    On a file system without locks nothing is locked: there Snakemake's own lock stays (``forget_lock``).
+    """
     FOLDER.mkdir(exist_ok=True)
     descriptor = os.open(FOLDER / name, os.O_CREAT | os.O_RDWR, 0o666)
     try:
@@ -143,7 +167,22 @@ def _lock(name, mode):
     except BlockingIOError:
         os.close(descriptor)
         raise
+    except OSError as fault:
+        if fault.errno not in NO_LOCKS:
+            raise
     return descriptor
+
+
+def _locks_are_possible():
+    """Whether the file system has locks; some of those that the machines of a cluster share have none."""
+    descriptor = os.open(FOLDER, os.O_RDONLY)  # the folder itself, which nothing else locks
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as fault:
+        return fault.errno not in NO_LOCKS
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _one_line(fault):

@@ -1,50 +1,102 @@
-"""What the largest job will need of memory, estimated from the configuration before anything runs."""
+"""What the jobs of problem 5 need of memory, estimated from the configuration before anything runs.
+
+``study`` is the block ``double_descent``: n training points, widths p, r = min(n, p). Each estimate is an upper bound
+and at most about twice what was measured (docs/cost.md). Every process of a run imports this: the standard
+library alone.
+"""
 
 import os
 import resource
 
-BASE = 300 * 2**20  # bytes: the interpreter with its libraries
+from pipeline.grid import largest_width, number_of_penalties, number_of_widths, rows_of_a_replicate, sample_sizes
+
+BASE = 160 * 2**20  # bytes: the interpreter with its libraries
 ADDRESSES = 5 * 2**29  # bytes of addresses that a process takes before it computes: libraries, stacks of threads
 SHARE = 0.8  # of the machine's memory that one job may plan with
 BYTES = 8  # of a float64
 PANEL = 128  # rows of the feature covariance that are formed at a time
-PER_PENALTY = 40  # numbers that are kept of one width and one penalty
-PER_ROW = 60  # numbers' worth of bytes that one row takes while tables are made
+BATCH = 1000  # fresh inputs that are evaluated at a time
+RESAMPLES = 4000  # curves of resampled means
+FIT_ROW = 40  # numbers' worth of bytes that a row of fits takes while its replicate's table is made, written or read
+CLOSER_ROW = 80  # the same for a row of the closer fits
+CHOICE_ROW = 80  # the same for a width of a replicate in the tables that are kept of all replicates
+REPLICATE = 7000  # the same for a replicate, whose tables are objects of their own for a while
+THEORY_ROW = 40  # the same for a width and a penalty of the theory
+
+
+def largest_bytes(study):
+    """Peak bytes of the job of problem 5 that needs most, and its name; the number of shares plays no part."""
+    estimates = {
+        "p5_sweep": sweep_bytes(study),
+        "p5_closer": closer_bytes(study),
+        "p5_auxiliary": auxiliary_bytes(study),
+        "p5_theory": theory_bytes(study),
+        "p5_double_descent": double_descent_bytes(study),
+    }
+    name = max(estimates, key=estimates.get)
+    return estimates[name], name
+
+
+def sweep_bytes(study):
+    """Of a share of the sweep: one replicate at a time, its largest width, and its rows."""
+    n, p = study["n_train"], largest_width(study["n_features"])
+    numbers = fit_numbers(study, n, p, study["n_validation"] + study["n_test"])
+    return BASE + BYTES * (numbers + FIT_ROW * rows_of_a_replicate(study))
+
+
+def merge_bytes(study):
+    """Of the job that puts the fits of all shares into one table: a replicate's rows at a time."""
+    return BASE + BYTES * FIT_ROW * rows_of_a_replicate(study)
+
+
+def closer_bytes(study):
+    """Of a share of the auxiliary replicates: the largest width with all extras, or a sample larger than n.
+
+    While eigenvectors are made, four r x r matrices are there; later two, and either the columns that meet the feature
+    covariance (p x r and some for each penalty) or, if p < n, F times the eigenvectors and its square.
+    """
+    n, p, m = study["n_train"], largest_width(study["n_features"]), number_of_penalties(study)
+    r, fresh = min(n, p), 2 * study["n_validation"]
+    covariance = p * (r + 4 * m) + 2 * PANEL * (p + r + m)
+    wide = fit_numbers(study, n, p, fresh) + max(2 * r * r, covariance, 2 * n * r if p < n else 0)
+    sizes, middle = sample_sizes(study)
+    samples = fit_numbers(study, sizes[-1], middle, fresh)
+    rows = CLOSER_ROW * number_of_widths(study["n_features"]) * (m + 1)
+    return BASE + BYTES * (max(wide, samples) + rows)
+
+
+def auxiliary_bytes(study):
+    """Of the job that gathers the auxiliary replicates, and solves a few widths in other ways.
+
+    Beside the rows of all these replicates: the features of the training points and of a batch of fresh ones, and three
+    matrices of the textbook solve.
+    """
+    n, p = study["n_train"], largest_width(study["n_features"])
+    r, batch = min(n, p), min(BATCH, study["n_risk"])
+    rows = study["auxiliary_replicates"] * number_of_widths(study["n_features"]) * (number_of_penalties(study) + 1)
+    return BASE + BYTES * ((2 * n + batch) * p + 3 * r * r + CLOSER_ROW * rows)
+
+
+def theory_bytes(study):
+    """Of the theory: its tables."""
+    return BASE + BYTES * THEORY_ROW * rows_of_a_replicate(study)
 
 
 def double_descent_bytes(study):
-    """Peak bytes of problem 5: the matrices of the largest width, and what is kept of all fits.
+    """Of the job that sums up: the only one that grows with the replicates.
 
-    study: the block ``double_descent``. With r = min(n, p) the largest width holds the features of all inputs, the
-    columns that meet the feature covariance (r, and two for each penalty) twice, two panels of that covariance, and
-    four r x r matrices inside the eigendecomposition.
+    One replicate's fits at a time; of every width of every replicate the errors under both tunings and the tuned
+    penalty; and the resampled curves of both tunings with four arrays of the size of one of them.
     """
-    n, p, penalties = study["n_train"], largest_width(study["n_features"]), study["lambda_grid"]["count"] + 1
-    r, inputs = min(n, p), n + study["n_validation"] + study["n_test"]
-    matrices = inputs * p + 2 * p * (r + 2 * penalties) + 4 * r * r + 2 * PANEL * p
-    matrices = max(matrices, sample_size_matrices(study, n, penalties))
-    fits = number_of_widths(study["n_features"]) * study["replicates"]
-    kept = fits * (PER_PENALTY * penalties + 2 * PER_ROW)
-    return BASE + BYTES * (matrices + kept)
+    widths = number_of_widths(study["n_features"])
+    kept = study["replicates"] * (CHOICE_ROW * widths + REPLICATE)
+    return BASE + BYTES * (FIT_ROW * rows_of_a_replicate(study) + kept + 6 * RESAMPLES * widths)
 
 
-def sample_size_matrices(study, n, penalties):
-    """Float64 numbers in the study of sample sizes: up to 3 p and 4 n samples at the width p nearest n."""
-    smallest, step = study["n_features"]["start"], study["n_features"]["step"]
-    p = min(largest_width(study["n_features"]), smallest + max(0, n - smallest + step // 2) // step * step)
-    samples = min(3 * p, 4 * n)
-    r = min(samples, p)
-    return (samples + study["n_validation"] + study["n_test"]) * p + 2 * p * penalties + 4 * r * r + 2 * PANEL * p
-
-
-def number_of_widths(widths):
-    """How many widths start, start + step, ..., stop are."""
-    return max(0, (widths["stop"] - widths["start"]) // widths["step"] + 1)
-
-
-def largest_width(widths):
-    """The last of start, start + step, ..., stop."""
-    return widths["start"] + (number_of_widths(widths) - 1) * widths["step"]
+def fit_numbers(study, n, p, fresh):
+    """Float64 numbers in one fit: the features of all points, the Gram matrix twice, and what each feature takes."""
+    r, d, m = min(n, p), study["input_dim"], number_of_penalties(study)
+    return (n + fresh) * (p + 3 * d) + 2 * r * r + p * (3 * d + 4 * m + 2 * PANEL)
 
 
 def allowed_bytes():

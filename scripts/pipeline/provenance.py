@@ -5,10 +5,11 @@ stands and makes the row link back to them.
 """
 
 import functools
-import hashlib
 import itertools
 import re
 from pathlib import Path
+
+from pipeline.archive import sha256, sums_text
 
 BLOCKS = ("dropout", "initialization", "residual", "split_transform_merge", "double_descent")  # of problems 1 to 5
 NUMBER = re.compile(
@@ -66,12 +67,7 @@ def unmade_inputs(rules):
 
 def checksums(paths):
     """What ``sha256sum`` prints for these files: a line each, digest and path."""
-    return "".join(f"{sha256(path)}  {path}\n" for path in paths)
-
-
-def sha256(path):
-    """The SHA-256 sum of a file, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return sums_text({path: sha256(path) for path in paths})
 
 
 def label(kind, name):

@@ -17,6 +17,10 @@ SIGNIFICANT_DIGITS = 6
 COUNTS = Path(".snakemake/rows")  # beside Snakemake's own records: how many rows each table was written with
 
 
+class _Fault(ValueError):
+    """What is wrong with a table, in words."""
+
+
 @contextmanager
 def written_whole(path):
     """Yield a temporary path beside ``path`` and rename it onto ``path`` when the block succeeds."""
@@ -34,19 +38,40 @@ def written_whole(path):
         Path(draft).unlink(missing_ok=True)
 
 
-def write_table(table, path):
-    """Write a DataFrame as CSV: floats to six significant digits, booleans as yes and no."""
+def write_table(table, path, digits=SIGNIFICANT_DIGITS):
+    """Write a DataFrame as CSV: floats to so many significant digits, booleans as yes and no."""
+    write_blocks([table], path, digits)
+
+
+def write_blocks(blocks, path, digits=SIGNIFICANT_DIGITS):
+    """Write tables with the same columns as one CSV, one below the other; one at a time is in memory.
+
+    If there is none at all, the header comes from the dictionary of results.
+    """
+    rows = 0
+    with written_whole(path) as draft:
+        with open(draft, "w", encoding="utf-8", newline="") as file:
+            for number, block in enumerate(blocks):
+                _plain(block).to_csv(
+                    file, header=number == 0, index=False, float_format=f"%.{digits}g", lineterminator="\n"
+                )
+                rows += len(block)
+            if not file.tell():
+                file.write(",".join(_columns(_name(path))) + "\n")
+        if _is_result(path):
+            with written_whole(COUNTS / path) as count:
+                count.write_text(str(rows), encoding="utf-8")
+
+
+def _plain(table):
+    """The table with booleans as yes and no, and no negative zeros."""
     table = table.copy()
     for name in table.columns:
         if pd.api.types.is_bool_dtype(table[name]):
             table[name] = table[name].map({True: "yes", False: "no"})
         elif pd.api.types.is_float_dtype(table[name]):
-            table[name] = table[name] + 0.0  # a negative zero is printed as 0
-    if _is_result(path):
-        with written_whole(COUNTS / path) as draft:
-            draft.write_text(str(len(table)), encoding="utf-8")
-    with written_whole(path) as draft:
-        table.to_csv(draft, index=False, float_format=f"%.{SIGNIFICANT_DIGITS}g", lineterminator="\n")
+            table[name] = table[name] + 0.0
+    return table
 
 
 def read_table(path):
@@ -64,16 +89,45 @@ def read_text(path):
     return _read(path, dtype=str, keep_default_na=False)
 
 
+def read_blocks(path, rows):
+    """A CSV of numbers, so many rows at a time: yields DataFrames; one is in memory. For tables of any size."""
+    done = 0
+    with _refusing(path):
+        _check_end(path)
+        for block in pd.read_csv(path, chunksize=rows):
+            _check_rows(path, block.reset_index(drop=True), before=done)
+            done += len(block)
+            yield block.reset_index(drop=True)
+        _check_count(path, done)
+
+
 def _read(path, **options):
     """The table, if it is what its rule wrote, as far as the dictionary of results and the count of its rows tell."""
-    try:
+    with _refusing(path):
         table = pd.read_csv(path, **options)
-        fault = _cut_off(path) or (_fault(path, table) if _is_result(path) else None)
+        _check_end(path)
+        _check_count(path, len(table))
+        _check_rows(path, table)
+        return table
+
+
+def repeated(table, column):
+    """The rows of a table, each as often as its entry of the column says, without that column."""
+    return table.loc[table.index.repeat(table[column])].drop(columns=column).reset_index(drop=True)
+
+
+@contextmanager
+def _refusing(path):
+    """Have what is wrong with a table said with its path and the mend."""
+    try:
+        yield
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         fault = f"is no table that can be read ({' '.join(str(error).split())})"
-    if fault:
-        raise TableError(f"{path}: {fault}; delete it and run snakemake again: {_maker(path)}.")
-    return table
+    except _Fault as error:
+        fault = str(error)
+    else:
+        return
+    raise TableError(f"{path}: {fault}; delete it and run snakemake again: {_maker(path)}.")
 
 
 @functools.cache
@@ -87,32 +141,45 @@ def _columns(name):
     return next(entry["columns"] for pattern, entry in _dictionary().items() if fnmatchcase(name, pattern))
 
 
-def _cut_off(path):
-    """What is wrong with the end of the file, or None."""
+def _check_end(path):
+    """Raise _Fault if the last line is not whole."""
     with open(path, "rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return None if file.read() == b"\n" else "its last line is cut off"
+        file.seek(0, os.SEEK_END)
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                raise _Fault("its last line is cut off")
 
 
-def _fault(path, table):
-    """What is wrong with the table, in words, or None."""
-    columns = _columns(Path(path).relative_to("results").as_posix())
-    if list(table.columns) != list(columns) or not isinstance(table.index, pd.RangeIndex):
-        return f"its columns are not {', '.join(columns)}"
+def _check_count(path, rows):
+    """Raise _Fault unless there are as many rows as were written."""
     count = COUNTS / path
-    if count.exists() and len(table) != int(count.read_text(encoding="utf-8")):
-        return f"{len(table)} of {count.read_text(encoding='utf-8')} rows are there"
-    if not count.exists() and table.empty:
-        return "it has no rows"
+    if not _is_result(path):
+        return
+    if count.exists() and rows != int(count.read_text(encoding="utf-8")):
+        raise _Fault(f"{rows} of {count.read_text(encoding='utf-8')} rows are there")
+    if not count.exists() and rows == 0:
+        raise _Fault("it has no rows")
+
+
+def _check_rows(path, table, before=0):
+    """Raise _Fault unless the rows have the columns that the dictionary of results names, with values of their types.
+
+    before: how many rows of the file were looked at already.
+    """
+    if not _is_result(path):
+        return
+    columns = _columns(_name(path))
+    if list(table.columns) != list(columns) or not isinstance(table.index, pd.RangeIndex):
+        raise _Fault(f"its columns are not {', '.join(columns)}")
     for name, column in columns.items():
         cells = table[name]
         empty = cells.isna() | (cells == "")
         if empty.any() and not column.get("missing"):
-            return f"row {empty.idxmax() + 1} has no {name}"
+            raise _Fault(f"row {before + empty.idxmax() + 1} has no {name}")
         wrong = _wrong(cells[~empty], column["type"])
         if wrong.any():
-            return f"row {wrong.idxmax() + 1} has {cells[wrong.idxmax()]!r} as {name}"
-    return None
+            raise _Fault(f"row {before + wrong.idxmax() + 1} has {cells[wrong.idxmax()]!r} as {name}")
 
 
 def _wrong(cells, kind):
@@ -135,6 +202,11 @@ def _maker(path):
             if f'"{wanted}"' in output:
                 return f"the rule {rule} makes it"
     return "a rule makes it"
+
+
+def _name(path):
+    """The path of a result below results/."""
+    return Path(path).relative_to("results").as_posix()
 
 
 def _is_result(path):

@@ -20,6 +20,7 @@ rule archive:
         run=f"{ARCHIVE}.run.json",
     log:
         "results/logs/archive.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:

@@ -13,6 +13,7 @@ rule claims_gather:
         claims=reported("results/claims.csv"),
     log:
         "results/logs/claims_gather.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:
@@ -32,6 +33,7 @@ rule claims_gate:
         verdict=reported("results/gate.txt"),
     log:
         "results/logs/claims_gate.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:

@@ -1,6 +1,7 @@
 """What every room uses: the checked configuration, the files behind a script, and the ending of a run."""
 
 import gc
+import math
 import os
 import shlex
 import sys
@@ -19,17 +20,21 @@ os.environ.update(
     LOGNAME=os.environ.get("LOGNAME", str(os.getuid())),  # Snakemake asks for it: a user in a container has no name
 )
 
+from pipeline import cost, memory
 from pipeline.archive import ArchiveError, sha256, source_files, unadopted
 from pipeline.config import ConfigError, default_problems, load_config
-from pipeline.jobs import RUN, claim_folder
+from pipeline.jobs import RUN, claim_folder, forget_lock, join_run
 from pipeline.results import category, described, write_caption
 from pipeline.sources import fingerprint, sources
+
+# False if the jobs are sent to other machines, and in the process of a job, which has its memory.
+RUNS_HERE = workflow.is_main_process and workflow.resource_settings.nodes is None
 
 
 def checked_config():
     """The configuration with every layer of the command line, or one sentence and exit code 1."""
     try:
-        return load_config(workflow.overwrite_configfiles, workflow.config_settings.config)
+        return load_config(workflow.overwrite_configfiles, workflow.config_settings.config, here=RUNS_HERE)
     except ConfigError as fault:
         sys.exit(str(fault))
 
@@ -48,6 +53,34 @@ def only(block, *keys):
     return {key: config[block][key] for key in keys}
 
 
+MIB = 2**20  # bytes
+AROUND = 300  # MiB that Snakemake itself takes on a node of a cluster, around the script
+
+
+def growing(amount):
+    """A resource that a scheduler is asked for: so much, and twice as much with each further attempt."""
+
+    def asked(wildcards, attempt):
+        return math.ceil(amount * 2 ** (attempt - 1))
+
+    return asked
+
+
+def megabytes(needed):
+    """The resource mem_mb of a job whose script needs so many bytes."""
+    return growing(needed / MIB + AROUND)
+
+
+def minutes_of_share(replicates, seconds):
+    """The resource runtime of one of the shares of so many replicates, each of so many seconds."""
+
+    def asked(wildcards, attempt):
+        shares = int(wildcards.scatteritem.split("-of-")[1])
+        return growing(cost.minutes(math.ceil(replicates / shares) * seconds))(wildcards, attempt)
+
+    return asked
+
+
 report: "../captions/overview.rst"
 
 
@@ -62,6 +95,11 @@ def reported(path):
         category=category(name),
         labels={"result": f"{described(name)['title']} ({name})"},
     )
+
+
+def every_replicate(path):
+    """A table with rows for each replicate: kept, or only until the summaries are made of it, as the key `keep` says."""
+    return path if config["double_descent"]["keep"] == "whole" else temp(path)
 
 
 def summary(jobs):
@@ -104,5 +142,11 @@ def archived_sources(wildcards):
     return found
 
 
+if workflow.is_main_process:
+    forget_lock()
+if workflow.remote_exec:
+    join_run("This job")  # before Snakemake, here on a node of a cluster, deletes the outputs to make them anew
 refuse_unadopted()
 CHECKED_CONFIG = checked_config()
+if RUNS_HERE and "mem_mb" not in workflow.global_resources:
+    workflow.register_resource("mem_mb", memory.allowed_bytes()[0] // MIB)  # jobs side by side, too, have to fit

@@ -16,6 +16,9 @@ rule p1_dropout:
         "results/logs/p1_dropout.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         study=config["dropout"],
         code=fingerprint("scripts/p1_dropout.py"),
@@ -36,6 +39,9 @@ rule p1_figures:
         "results/logs/p1_figures.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         code=fingerprint("scripts/p1_figures.py"),
     message:

@@ -18,6 +18,9 @@ rule p2_initialization:
         "results/logs/p2_initialization.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(60),
     params:
         study=config["initialization"],
         code=fingerprint("scripts/p2_initialization.py"),
@@ -42,6 +45,9 @@ rule p2_figures:
         "results/logs/p2_figures.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         code=fingerprint("scripts/p2_figures.py"),
     message:

@@ -18,6 +18,9 @@ rule p3_residual_gradients:
         "results/logs/p3_residual_gradients.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(60),
     params:
         study=config["residual"],
         code=fingerprint("scripts/p3_residual_gradients.py"),
@@ -40,6 +43,9 @@ rule p3_figures:
         "results/logs/p3_figures.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         code=fingerprint("scripts/p3_figures.py"),
     message:

@@ -17,6 +17,9 @@ rule p4_split_transform_merge:
         "results/logs/p4_split_transform_merge.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         study=config["split_transform_merge"],
         code=fingerprint("scripts/p4_split_transform_merge.py"),
@@ -41,6 +44,9 @@ rule p4_figures:
         "results/logs/p4_figures.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         code=fingerprint("scripts/p4_figures.py"),
     message:

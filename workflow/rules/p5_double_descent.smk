@@ -1,8 +1,36 @@
 # Problem 5: double descent and the ridge penalty.
 
+STUDY = config["double_descent"]
+
+
+SWEEP_KEYS = [
+    "input_dim",
+    "noise_std",
+    "n_train",
+    "n_validation",
+    "n_test",
+    "n_features",
+    "fixed_lambda",
+    "lambda_grid",
+    "replicates",
+    "seed",
+]
+CLOSER_KEYS = [
+    "input_dim",
+    "noise_std",
+    "n_train",
+    "n_validation",
+    "n_features",
+    "fixed_lambda",
+    "lambda_grid",
+    "auxiliary_replicates",
+    "seed",
+]
+
 
 scattergather:
-    replicates=min(config["double_descent"]["replicates"], 10),
+    replicates=cost.shares(STUDY["replicates"], cost.sweep_seconds(STUDY)),
+    closer=cost.shares(STUDY["auxiliary_replicates"], cost.closer_seconds(STUDY)),
 
 
 rule p5_sweep:
@@ -10,25 +38,16 @@ rule p5_sweep:
     input:
         code=ancient(sources("scripts/p5_sweep.py")),
     output:
-        fits="results/p5/parts/fits-{scatteritem}.csv",
+        fits=temp("results/p5/parts/fits-{scatteritem}.csv"),
     log:
         "results/logs/p5_sweep-{scatteritem}.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=megabytes(memory.sweep_bytes(STUDY)),
+        runtime=minutes_of_share(STUDY["replicates"], cost.sweep_seconds(STUDY)),
     params:
-        study=only(
-            "double_descent",
-            "input_dim",
-            "noise_std",
-            "n_train",
-            "n_validation",
-            "n_test",
-            "n_features",
-            "fixed_lambda",
-            "lambda_grid",
-            "replicates",
-            "seed",
-        ),
+        study=only("double_descent", *SWEEP_KEYS),
         code=fingerprint("scripts/p5_sweep.py"),
     message:
         "Problem 5: ridge regression at every width and penalty, share {wildcards.scatteritem} of the replicates"
@@ -36,10 +55,61 @@ rule p5_sweep:
         "../../scripts/p5_sweep.py"
 
 
+# Its parameters are those of the sweep, too: the parts are gone when it is to be decided whether they were stale.
+rule p5_merge:
+    """All shares in one table, in constant memory: the same table, however the replicates were shared out."""
+    input:
+        code=ancient(sources("scripts/p5_merge.py")),
+        fits=gather.replicates("results/p5/parts/fits-{scatteritem}.csv"),
+    output:
+        fits=every_replicate("results/p5/fits.csv"),
+    log:
+        "results/logs/p5_merge.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=megabytes(memory.merge_bytes(STUDY)),
+        runtime=growing(60),
+    params:
+        study=only("double_descent", *SWEEP_KEYS),
+        code=fingerprint("scripts/p5_merge.py"),
+    message:
+        "Problem 5: all replicates in one table"
+    script:
+        "../../scripts/p5_merge.py"
+
+
+rule p5_closer:
+    """A few replicates more closely: parts of the risk, leave-one-out, risk against N, one W for all p: one share of them."""
+    input:
+        code=ancient(sources("scripts/p5_closer.py")),
+    output:
+        closer=temp("results/p5/parts/closer-{scatteritem}.csv"),
+        samples=temp("results/p5/parts/samples-{scatteritem}.csv"),
+        nested=temp("results/p5/parts/nested-{scatteritem}.csv"),
+    log:
+        "results/logs/p5_closer-{scatteritem}.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=megabytes(memory.closer_bytes(STUDY)),
+        runtime=minutes_of_share(STUDY["auxiliary_replicates"], cost.closer_seconds(STUDY)),
+    params:
+        study=only("double_descent", *CLOSER_KEYS),
+        code=fingerprint("scripts/p5_closer.py"),
+    message:
+        "Problem 5: parts of the risk and sample sizes, share {wildcards.scatteritem} of a few replicates"
+    script:
+        "../../scripts/p5_closer.py"
+
+
 rule p5_auxiliary:
-    """A few replicates more closely: E risk = bias + σ² Σ s v'Mv/(s+λ)², residual/(1 − H), risk against N, one W for all p."""
+    """What that gives: E risk = bias + σ² Σ s v'Mv/(s+λ)², residual/(1 − H), means; and the same numbers in other ways."""
     input:
         code=ancient(sources("scripts/p5_auxiliary.py")),
+        closer=gather.closer("results/p5/parts/closer-{scatteritem}.csv"),
+        samples=gather.closer("results/p5/parts/samples-{scatteritem}.csv"),
+        nested=gather.closer("results/p5/parts/nested-{scatteritem}.csv"),
     output:
         decomposition=reported("results/p5/decomposition.csv"),
         selection=reported("results/p5/selection.csv"),
@@ -50,20 +120,11 @@ rule p5_auxiliary:
         "results/logs/p5_auxiliary.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=megabytes(memory.auxiliary_bytes(STUDY)),
+        runtime=growing(60),
     params:
-        study=only(
-            "double_descent",
-            "input_dim",
-            "noise_std",
-            "n_train",
-            "n_validation",
-            "n_features",
-            "fixed_lambda",
-            "lambda_grid",
-            "auxiliary_replicates",
-            "n_risk",
-            "seed",
-        ),
+        study=only("double_descent", *CLOSER_KEYS, "n_risk"),
         code=fingerprint("scripts/p5_auxiliary.py"),
     message:
         "Problem 5: the parts of the risk, ways to tune, sample size"
@@ -83,6 +144,9 @@ rule p5_theory:
         "results/logs/p5_theory.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=megabytes(memory.theory_bytes(STUDY)),
+        runtime=growing(60),
     params:
         study=only(
             "double_descent",
@@ -110,6 +174,9 @@ rule p5_course:
         "results/logs/p5_course.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         code=fingerprint("scripts/p5_course.py"),
     message:
@@ -122,7 +189,7 @@ rule p5_double_descent:
     """Means over the replicates with 95 % intervals, λ fixed and λ tuned for each p, beside the theory; what they decide."""
     input:
         code=ancient(sources("scripts/p5_double_descent.py")),
-        fits=gather.replicates("results/p5/parts/fits-{scatteritem}.csv"),
+        fits="results/p5/fits.csv",
         theory="results/p5/theory.csv",
         theory_grid="results/p5/theory_grid.csv",
         baselines="results/p5/baselines.csv",
@@ -133,8 +200,9 @@ rule p5_double_descent:
         checks="results/p5/parts/checks.csv",
         course="results/p5/course.csv",
     output:
-        test_error=reported("results/p5/test_error.csv"),
-        tuned_lambda=reported("results/p5/tuned_lambda.csv"),
+        test_error=every_replicate(reported("results/p5/test_error.csv")),
+        tuned_lambda=every_replicate(reported("results/p5/tuned_lambda.csv")),
+        choices=reported("results/p5/choices.csv"),
         risk_grid=reported("results/p5/risk_grid.csv"),
         summary=reported("results/p5/summary.csv"),
         curves=reported("results/p5/curves.csv"),
@@ -146,21 +214,11 @@ rule p5_double_descent:
         "results/logs/p5_double_descent.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=megabytes(memory.double_descent_bytes(STUDY)),
+        runtime=growing(60),
     params:
-        study=only(
-            "double_descent",
-            "input_dim",
-            "noise_std",
-            "n_train",
-            "n_validation",
-            "n_test",
-            "n_features",
-            "fixed_lambda",
-            "lambda_grid",
-            "replicates",
-            "n_risk",
-            "seed",
-        ),
+        study=only("double_descent", *SWEEP_KEYS, "n_risk", "keep"),
         code=fingerprint("scripts/p5_double_descent.py"),
     message:
         "Problem 5: means over the replicates, and claims"
@@ -173,7 +231,7 @@ rule p5_figures:
     input:
         code=ancient(sources("scripts/p5_figures.py")),
         summary="results/p5/summary.csv",
-        tuned_lambda="results/p5/tuned_lambda.csv",
+        choices="results/p5/choices.csv",
         theory="results/p5/theory.csv",
         baselines="results/p5/baselines.csv",
         decomposition="results/p5/decomposition.csv",
@@ -191,6 +249,9 @@ rule p5_figures:
         "results/logs/p5_figures.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         study=only("double_descent", "n_train", "n_test", "fixed_lambda", "lambda_grid"),
         code=fingerprint("scripts/p5_figures.py"),
@@ -207,13 +268,16 @@ rule p5_explorer:
         script="report/explorer.js",
         risk_grid="results/p5/risk_grid.csv",
         summary="results/p5/summary.csv",
-        tuned_lambda="results/p5/tuned_lambda.csv",
+        choices="results/p5/choices.csv",
     output:
         explorer=reported("results/p5/explorer.md"),
     log:
         "results/logs/p5_explorer.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         study=only("double_descent", "n_train", "fixed_lambda"),
         code=fingerprint("scripts/p5_explorer.py"),
@@ -224,10 +288,7 @@ rule p5_explorer:
 
 
 # Kept, for else an edit of what only reads them would have them computed again; the report does not show them.
-P5_PARTS = [
-    *gather.replicates("results/p5/parts/fits-{scatteritem}.csv"),
-    rules.p5_auxiliary.output.checks,
-]
+P5_PARTS = [*rules.p5_merge.output, *rules.p5_auxiliary.output[4:]]
 P5 = [
     *rules.p5_auxiliary.output[:4],
     *rules.p5_theory.output,
@@ -236,3 +297,6 @@ P5 = [
     *rules.p5_figures.output,
     *rules.p5_explorer.output,
 ]
+if STUDY["keep"] == "summaries":
+    P5_PARTS = rules.p5_auxiliary.output[4:]
+    P5 = [path for path in P5 if path not in rules.p5_double_descent.output[:2]]

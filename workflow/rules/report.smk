@@ -64,6 +64,7 @@ rule report_numbers:
         listings=map(reported, REPORT_LISTINGS),
     log:
         "results/logs/report_numbers.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:
@@ -91,6 +92,7 @@ rule report_html:
         document=reported("results/report/solutions.html"),
     log:
         "results/logs/report_html.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:
@@ -117,6 +119,7 @@ rule report_pdf:
         document=reported("results/report/solutions.pdf"),
     log:
         "results/logs/report_pdf.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:
