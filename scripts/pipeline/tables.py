@@ -94,11 +94,12 @@ def read_blocks(path, rows):
     done = 0
     with _refusing(path):
         _check_end(path)
+        _check_count(path, _number_of_lines(path) - 1)
         for block in pd.read_csv(path, chunksize=rows):
-            _check_rows(path, block.reset_index(drop=True), before=done)
-            done += len(block)
-            yield block.reset_index(drop=True)
-        _check_count(path, done)
+            table = block.reset_index(drop=True)
+            _check_rows(path, table, before=done)
+            done += len(table)
+            yield table
 
 
 def _read(path, **options):
@@ -149,6 +150,11 @@ def _check_end(path):
             file.seek(-1, os.SEEK_END)
             if file.read() != b"\n":
                 raise _Fault("its last line is cut off")
+
+
+def _number_of_lines(path):
+    with open(path, "rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))
 
 
 def _check_count(path, rows):
