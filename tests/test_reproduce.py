@@ -370,8 +370,8 @@ def test_what_was_adopted_is_believed_and_a_changed_leaf_seen(small_run, what_th
     assert copy.planned("--configfile", configuration, *LEAF) == what_the_leaf_plans
     assert verified(copy.path)[0] == 0  # logs and all
     rows = [
-        {path.relative_to(kept): path.read_text() for path in kept.rglob("*.csv")}
-        for kept in (place.path / ".snakemake/rows" for place in (copy, small_run))
+        {name: (place.path / ".snakemake/rows/results" / name).read_text() for name in copy.results() if ".csv" in name}
+        for place in (copy, small_run)
     ]
     assert rows[0] == rows[1]
 
@@ -458,5 +458,5 @@ def test_everything_is_made_again_and_compared(unpacked):
     others = [line for line in verdicts if not line.startswith("identical: ")]
     assert others == [f"different: results/p1/equivalence.csv ({where})"]
     assert f"{len(verdicts) - 1} identical, 0 equal to 6 digits, 1 different, 0 missing." in lines
-    assert len(verdicts) > 120  # results and logs
+    assert len(verdicts) > 100  # results and logs
     assert not (copy.path / "rebuild/left.txt").exists()
