@@ -1,6 +1,7 @@
 """Faults lose nothing: runs that are killed, that have no room, no rights or no memory, and tables that were cut."""
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from base64 import urlsafe_b64decode
 from pathlib import Path
@@ -138,6 +140,30 @@ def test_a_job_that_begins_after_its_run_was_replaced_ends_at_once(tmp_path, mon
     monkeypatch.setenv("HW6_TEST_RUN", first)
     with pytest.raises(SystemExit, match="p9 belongs to a run that is over"), jobs.job_log(SimpleNamespace(rule="p9")):
         pytest.fail("the job's body ran")
+
+
+def test_snakemakes_lock_is_forgotten_unless_jobs_may_wait_in_a_queue(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(jobs.RUN, "")
+    for cluster in (False, True):
+        os.close(jobs.claim_folder(cluster))
+        jobs.SNAKEMAKES_LOCK.mkdir()
+        jobs.forget_lock()
+        assert jobs.SNAKEMAKES_LOCK.exists() == cluster
+
+
+def test_a_file_system_without_locks_has_snakemakes_own(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(jobs.RUN, "")
+    monkeypatch.setattr(jobs.fcntl, "flock", refuse)
+    os.close(jobs.claim_folder())
+    jobs.join_run("This test")
+    jobs.SNAKEMAKES_LOCK.mkdir()
+    jobs.forget_lock()
+    assert jobs.SNAKEMAKES_LOCK.exists()
 
 
 def test_what_killed_jobs_left_is_cleared_and_dates_of_the_future_are_mended(tmp_path, monkeypatch):
@@ -338,6 +364,22 @@ def test_too_little_memory_is_said_before_anything_runs(project):
     assert done.returncode != 0
     assert "allowed are 0.0 GiB under the limit on addresses (ulimit -v)." in done.stdout + done.stderr
     assert not (project.path / "results").exists()
+
+
+def test_memory_is_that_of_the_machine_on_which_the_jobs_run(project):
+    large = ["--dry-run", "--config", "double_descent={n_train: 5000, n_features: {stop: 20000, step: 20}}"]
+    limit = 3 * 2**30
+    for arguments, code in ((["--cores", "1"], 1), (["--profile", "profiles/slurm"], 0)):
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments, *large],
+            cwd=project.path,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert ("GiB of memory; allowed are" in done.stdout + done.stderr) == bool(code)
 
 
 def test_a_job_that_raises_leaves_nothing_of_its_own(small_run, tmp_path):
