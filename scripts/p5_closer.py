@@ -12,7 +12,7 @@ import pandas as pd
 
 from hw6 import double_descent as dd
 from hw6 import random_features_theory as rft
-from p5_sweep import FIXED, draw, penalties, share_of, validated, widths
+from p5_sweep import FIXED, draw, penalties, share_of, tell, validated, widths
 from pipeline.grid import sample_sizes
 from pipeline.jobs import job_log
 from pipeline.tables import write_blocks
@@ -45,12 +45,12 @@ def closer_table(config, replicate):
     data, streams = draw(config, replicate)
     noise = config["noise_std"] * streams(VALIDATION_NOISE).standard_normal(config["n_validation"])
     data = data._replace(test_x=data.validation_x, test_y=data.validation_y + noise)
-    rows = []
-    for p, theory in zip(widths(config), optimal_penalties(config), strict=True):
+    all_widths, rows = widths(config), []
+    for done, (p, theory) in enumerate(zip(all_widths, optimal_penalties(config), strict=True), start=1):
         weights = dd.draw_weights(streams, p, config["input_dim"])
         fit = dd.fit_width(data, weights, np.append(penalties(config), theory))
         rows.append(pd.DataFrame({"replicate": replicate, "n_features": p} | fit._asdict()))
-    print(f"replicate {replicate}: parts and leave-one-out", flush=True)
+        tell(f"replicate {replicate}, parts of the risk", done, all_widths)
     return pd.concat(rows, ignore_index=True)
 
 
@@ -70,20 +70,16 @@ def samples_table(config, replicate):
 
 def nested_table(config, replicate):
     """A row: width. One matrix G serves all widths, W_p = G_p / sqrt(p): F_p is Phi_p / sqrt(p)."""
-    lambdas, p = penalties(config), list(widths(config))
+    lambdas, all_widths, rows = penalties(config), widths(config), []
     data, streams = draw(config, replicate)
-    shared = streams(SHARED_WEIGHTS).standard_normal((p[-1], config["input_dim"]))
-    fits = dd.sweep(data, lambda q: shared[:q] / np.sqrt(q), p, lambdas, parts=False, left_out=False, checks=False)
-    rows = [
-        {
-            "replicate": replicate,
-            "n_features": q,
-            "risk_fixed": fit.risk[FIXED],
-            "risk_tuned": fit.risk[validated(fit.validation_mse)],
-        }
-        for q, fit in fits
-    ]
-    print(f"replicate {replicate}: one matrix for all widths", flush=True)
+    shared = streams(SHARED_WEIGHTS).standard_normal((all_widths[-1], config["input_dim"]))
+    fits = dd.sweep(
+        data, lambda p: shared[:p] / np.sqrt(p), all_widths, lambdas, parts=False, left_out=False, checks=False
+    )
+    for done, (p, fit) in enumerate(fits, start=1):
+        risks = {"risk_fixed": fit.risk[FIXED], "risk_tuned": fit.risk[validated(fit.validation_mse)]}
+        rows.append({"replicate": replicate, "n_features": p} | risks)
+        tell(f"replicate {replicate}, one matrix for all widths", done, all_widths)
     return pd.DataFrame(rows)
 
 

@@ -70,9 +70,14 @@ def fits_table(config, replicate):
         values["excess"] = fit.validation_mse - fit.validation_mse[1:].min()
         place = {"replicate": replicate, "n_features": p, "position": np.arange(len(lambdas)), "lambda": lambdas}
         blocks.append(pd.DataFrame(place | values | {"weights": fit.weights}))
-        if done % max(len(all_widths) // LINES, 1) == 0 or done == len(all_widths):
-            print(f"replicate {replicate}: {done} of {len(all_widths)} widths, up to p = {p}", flush=True)
+        tell(f"replicate {replicate}", done, all_widths)
     return pd.concat(blocks, ignore_index=True)
+
+
+def tell(what, done, all_widths):
+    """Say into the log how far something is, a few times."""
+    if done % max(len(all_widths) // LINES, 1) == 0 or done == len(all_widths):
+        print(f"{what}: {done} of {len(all_widths)} widths, up to p = {all_widths[done - 1]}", flush=True)
 
 
 def one_by_one(config, tables):
