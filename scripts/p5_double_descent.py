@@ -12,7 +12,7 @@ from p5_claims import findings, theorems
 from p5_decisions import decisions_table, measure
 from p5_sweep import FIXED, fits_table, one_by_one, penalties, validated, widths
 from pipeline.claims import claims_table
-from pipeline.grid import nearest, rows_of_a_replicate
+from pipeline.grid import nearest, number_of_penalties, rows_of_a_replicate
 from pipeline.jobs import job_log
 from pipeline.tables import read_blocks, read_numbers, write_table
 
@@ -92,7 +92,7 @@ class Moments:
 
 def fit_arrays(config, fits):
     """The columns of one replicate's fits as arrays (widths, penalties)."""
-    shape = len(widths(config)), 1 + config["lambda_grid"]["count"]
+    shape = len(widths(config)), number_of_penalties(config)
     return {name: fits[name].to_numpy(dtype=float).reshape(shape) for name in fits.columns[3:]}
 
 

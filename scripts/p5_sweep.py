@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hw6 import double_descent as dd
-from pipeline.grid import width_range
+from pipeline.grid import number_of_penalties, width_range
 from pipeline.jobs import job_log
 from pipeline.tables import write_blocks
 
@@ -82,7 +82,7 @@ def tell(what, done, all_widths):
 
 def one_by_one(config, tables):
     """Yield tables of fits, if they are those of the replicates 0, 1, ... one after the other; raises ValueError."""
-    place = pd.MultiIndex.from_product([widths(config), range(1 + config["lambda_grid"]["count"])])
+    place = pd.MultiIndex.from_product([widths(config), range(number_of_penalties(config))])
     expected = place.to_frame().to_numpy()
     following = 0
     for table in filter(len, tables):  # a share without replicates has only a header

@@ -1,8 +1,7 @@
 # Problem 5: double descent and the ridge penalty.
 
 STUDY = config["double_descent"]
-
-
+SWEEP_SECONDS, CLOSER_SECONDS = cost.sweep_seconds(STUDY), cost.closer_seconds(STUDY)  # of one replicate
 SWEEP_KEYS = [
     "input_dim",
     "noise_std",
@@ -29,8 +28,8 @@ CLOSER_KEYS = [
 
 
 scattergather:
-    replicates=cost.shares(STUDY["replicates"], cost.sweep_seconds(STUDY)),
-    closer=cost.shares(STUDY["auxiliary_replicates"], cost.closer_seconds(STUDY)),
+    replicates=cost.shares(STUDY["replicates"], SWEEP_SECONDS),
+    closer=cost.shares(STUDY["auxiliary_replicates"], CLOSER_SECONDS),
 
 
 rule p5_sweep:
@@ -45,7 +44,7 @@ rule p5_sweep:
         "../../environment.yml"
     resources:
         mem_mb=megabytes(memory.sweep_bytes(STUDY)),
-        runtime=minutes_of_share(STUDY["replicates"], cost.sweep_seconds(STUDY)),
+        runtime=minutes_of_share(STUDY["replicates"], SWEEP_SECONDS),
     params:
         study=only("double_descent", *SWEEP_KEYS),
         code=fingerprint("scripts/p5_sweep.py"),
@@ -93,7 +92,7 @@ rule p5_closer:
         "../../environment.yml"
     resources:
         mem_mb=megabytes(memory.closer_bytes(STUDY)),
-        runtime=minutes_of_share(STUDY["auxiliary_replicates"], cost.closer_seconds(STUDY)),
+        runtime=minutes_of_share(STUDY["auxiliary_replicates"], CLOSER_SECONDS),
     params:
         study=only("double_descent", *CLOSER_KEYS),
         code=fingerprint("scripts/p5_closer.py"),
