@@ -43,7 +43,7 @@ gc.enable()
 
 
 onstart:
-    claim_folder(workflow.non_local_exec)
+    begin(list(workflow.dag.needrun_jobs()))
 
 
 onsuccess:

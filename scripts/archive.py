@@ -1,5 +1,6 @@
 """Write everything that was made, with its sources and the account of how, into one zip that is the same anywhere."""
 
+import base64
 import datetime
 import hashlib
 import json
@@ -9,11 +10,15 @@ import sys
 import tomllib
 from pathlib import Path
 
-from pipeline.archive import CRATE, SUMS, ArchiveError, recorded_jobs, sha256, sums_text, write_zip
+from pipeline.archive import ArchiveError, accounts, recorded_jobs, write_zip
 from pipeline.config import read_yaml
 from pipeline.crate import crate_text
+from pipeline.files import written_whole
 from pipeline.jobs import job_log
-from pipeline.tables import written_whole
+from pipeline.project import CRATE
+from pipeline.sums import SUMS, sha256, sums_text
+
+SNAKEMAKES_RECORDS = Path(".snakemake/metadata")
 
 
 def account(path, jobs):
@@ -27,8 +32,18 @@ def account(path, jobs):
             "cores": os.cpu_count(),
             "Python": platform.python_version(),
         },
-        "jobs": [{"job": job.name, "rule": job.rule, "start": utc(job.start), "end": utc(job.end)} for job in jobs],
+        "jobs": [{"job": job.name, "rule": job.rule} | times(job) for job in jobs],
     }
+
+
+def times(job):
+    """When a job was at work, if Snakemake noted that in this folder."""
+    record = SNAKEMAKES_RECORDS / base64.urlsafe_b64encode(job.outputs[0].encode()).decode()
+    try:
+        told = json.loads(record.read_text(encoding="utf-8"))
+        return {"start": utc(told["starttime"]), "end": utc(told["endtime"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def utc(seconds):
@@ -36,20 +51,12 @@ def utc(seconds):
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def logs(jobs):
-    """The log of each job. Raises ArchiveError if one is not there."""
-    for job in jobs:
-        if not os.path.isfile(job.log):
-            raise ArchiveError(f"{job.log} is missing; delete {job.outputs[0]} and make the archive again.")
-    return [job.log for job in jobs]
-
-
 if __name__ == "__main__":
     with job_log(snakemake):
         sources, results = list(snakemake.input.sources), list(snakemake.input.results)
         try:
             jobs = recorded_jobs(results)
-            results += logs(jobs)
+            results += accounts(jobs)
             sums = {path: sha256(path) for path in [*sources, *results]}
             config = read_yaml("results/report/config.yaml")
             project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]

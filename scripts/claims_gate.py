@@ -3,8 +3,8 @@
 import sys
 
 from pipeline.claims import read_claims
+from pipeline.files import written_whole
 from pipeline.jobs import job_log
-from pipeline.tables import written_whole
 
 
 def gating(claims, default_problems):

@@ -10,8 +10,9 @@ from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 
 from hw6.double_descent import largest_rise
+from pipeline.files import written_whole
 from pipeline.jobs import job_log
-from pipeline.tables import read_table, repeated, written_whole
+from pipeline.tables import read_table, repeated
 
 WIDTHS, PENALTIES, CELLS = 200, 60, 4500  # how many the page holds at most: it grows by less than 60 kB
 DIGITS = 4

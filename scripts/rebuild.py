@@ -22,7 +22,9 @@ from pathlib import Path
 
 from pypdf import PdfReader
 
-from pipeline.archive import SUMS, ArchiveError, mismatches, read_sums, sha256, source_files, sums_text
+from pipeline.archive import ArchiveError, source_files
+from pipeline.jobs import claimed
+from pipeline.sums import SUMS, SumsError, mismatches, read_sums, sha256, sums_text
 
 FOLDER = Path("rebuild")
 RECORD = "results/report/config.yaml"  # the configuration of the run whose results are here
@@ -219,6 +221,9 @@ def _cell(text):
 
 if __name__ == "__main__":
     try:
-        sys.exit(rebuild())
-    except ArchiveError as fault:
+        with claimed("rebuild.lock"):
+            sys.exit(rebuild())
+    except BlockingIOError:
+        sys.exit("Another rebuild is at work in this folder; wait until it is done, then start again.")
+    except (ArchiveError, SumsError) as fault:
         sys.exit(str(fault))

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import yaml
 
 from pipeline import engine, provenance
-from pipeline.archive import sha256
 from pipeline.claims import read_claims
 from pipeline.display import cell, flat_config, listing, nested, pipe_table, readable, selected
+from pipeline.files import written_whole
 from pipeline.jobs import job_log
 from pipeline.results import described
-from pipeline.tables import read_table, written_whole
+from pipeline.sums import sha256, sums_text
+from pipeline.tables import read_table
 
 MARKS = {"yes": "✓", "no": "×", "undecided": "?"}
 
@@ -228,7 +229,7 @@ def write_parts(inputs, params, outputs):
     run = gathered(inputs, params.config)
     numbers = quoted_numbers(run)
     write(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), outputs.config)
-    write(params.checksums, outputs.sources)
+    write(sums_text(params.checksums), outputs.sources)
     made = made_with(params.engine, params.versions, outputs.sources, outputs.config)
     attached = [inside(path) for path in (outputs.config, outputs.sources, *inputs.tables)]
     dump(variables(run, numbers) | {"made": made}, outputs.variables)

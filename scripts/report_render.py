@@ -5,10 +5,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pipeline.files import DRAFT, written_whole
 from pipeline.fonts import stage_fonts
-from pipeline.jobs import DRAFT, job_log
+from pipeline.jobs import job_log
 from pipeline.rendering import RenderingError, check_sources, render_with_pandoc, render_with_quarto
-from pipeline.tables import written_whole
 
 
 def stage(folder, sources, shown, attached, web):

@@ -11,6 +11,10 @@ if [ ! -f SHA256SUMS ]; then
     echo "There is no SHA256SUMS here: it lies in an unpacked archive, and make verify is for that." >&2
     exit 1
 fi
+if grep -qE '^[0-9a-f]{64} [ *](/|(.*/)?\.\.(/|$))' SHA256SUMS; then
+    echo "SHA256SUMS names a file outside this folder; do not use this archive." >&2
+    exit 1
+fi
 answers=$(sums -c SHA256SUMS 2>/dev/null) || true
 total=$(grep -c '' SHA256SUMS) || true
 fine=$(echo "$answers" | grep -c ': OK$') || true

@@ -3,7 +3,6 @@
 Snakemake's dry run prints the whole parameters of a job before and now; here what differs in them is named.
 """
 
-import ast
 import logging
 import re
 import sys
@@ -11,22 +10,14 @@ import sys
 from snakemake import cli
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from pipeline import staleness
 from pipeline.provenance import BLOCKS
+from pipeline.words import some
 
-MOST = 3  # names of a list that are written out
-REASONS = (
-    "Missing output files",
-    "Incomplete output files",
-    "Updated input files",
-    "Input files updated by another job",
-    "Set of input files has changed",
-    "Code has changed",
-    "Params have changed",
-    "Software environment",
-)
-NOTHING = "<nothing exclusive>"
 SHARE = re.compile(r"-\d+-of-\d+\.")  # in the names of what the jobs of a scatter write
 GONE = "what it writes is temporary"
+MOST_VALUES = 8  # that are written out
+LONGEST = 200  # characters of a value before and now that are shown
 
 
 class Announced(logging.Filter):
@@ -58,93 +49,60 @@ def explanation(jobs):
     """A line for each rule, in the order of the run."""
     if not jobs:
         return "Nothing would run: all results are up to date."
-    makers = {output: rule for rule, records in jobs.items() for record in records for output in record.output}
+    makers = {output: rule for rule, own in jobs.items() for job in own for output in job.output}
     lines = []
-    for rule, records in jobs.items():
-        causes = dict.fromkeys(cause for record in records for cause in causes_of(rule, record.reason, makers))
+    for rule, own in jobs.items():
+        causes = dict.fromkeys(cause for job in own for cause in causes_of(job, makers))
         if len(causes) > 1:
             causes.pop(GONE, None)  # it says why a job runs only if nothing else does
-        count = f" ({len(records)} jobs)" if len(records) > 1 else ""
+        count = f" ({len(own)} jobs)" if len(own) > 1 else ""
         lines.append(f"{rule}{count}: {'; '.join(causes)}.")
     total = sum(map(len, jobs.values()))
     return "\n".join([*lines, f"In all {total} {'job' if total == 1 else 'jobs'}."])
 
 
-def causes_of(rule, reason, makers):
-    """Why a job of the rule would run, in words. reason: Snakemake's; makers: {file: rule} of what will be made."""
-    for part in re.split(f"; (?={'|'.join(REASONS)})", reason):
+def causes_of(job, makers):
+    """Why a job would run, in words. job: what Snakemake announces; makers: {file: rule} of what will be made."""
+    doubt = next((staleness.FOUND[path] for path in job.output if path in staleness.FOUND), None)
+    if doubt:
+        yield from doubts_in_words(job.rule_name, doubt)
+    for part in job.reason.split("; "):
         kind, _, rest = part.partition(": ")
         names = rest.split(", ")
-        if kind == "Missing output files" and all(map(SHARE.search, names)):
-            yield GONE
-        elif kind == "Missing output files":
-            yield f"{some(names, 'is', 'are')} missing"
+        if kind == "Missing output files":
+            yield GONE if all(map(SHARE.search, names)) else f"{some(names, 'is', 'are')} missing"
         elif kind == "Incomplete output files":
             yield f"{some(names, 'was', 'were')} not finished"
         elif kind == "Updated input files":
             yield f"{some(names, 'has', 'have')} changed"
-        elif kind == "Input files updated by another job":
+        elif kind == "Input files updated by another job" and not doubt:
             yield f"after {some(sorted({makers.get(name, name) for name in names}))}"
-        elif kind.startswith("Params have changed"):
-            yield from differences(rule, rest)
-        elif kind.startswith("Set of input files"):
-            yield "it reads other files than before"
-        else:
+        elif not (doubt and kind in ("Forced execution", "Input files updated by another job")):
             yield part[:1].lower() + part[1:].rstrip(".")
 
 
-def differences(rule, text):
-    """What differs between the parameters before and now, in words. text: Snakemake's account of them."""
-    try:
-        before, now = (
-            flat(rule, side) for side in re.search(r"before: (.*?) now: (.*?)\s*$", text, re.DOTALL).groups()
-        )
-    except (AttributeError, SyntaxError, ValueError):
-        yield "its parameters have changed"
-        return
-    changed = [name for name in before | now if before.get(name) != now.get(name)]
-    if not changed:
+def doubts_in_words(rule, doubt):
+    """What is not as the records say, in words."""
+    if doubt.damaged:
+        yield f"{some(doubt.damaged, 'is', 'are')} not what a rule is known to have written"
+    if doubt.changed:
+        yield f"{some(doubt.changed, 'has', 'have')} changed"
+    yield from values_in_words(rule, doubt.values)
+    if doubt.regrouped:
+        yield "it reads other files than before"
+    if doubt.unnamed:
         yield "its parameters stand in another order"
-    files = [name for name in changed if "/" in name]
-    if files:
-        yield f"{some(files, 'has', 'have')} changed"
-    for name in changed:
-        if name not in files:
-            yield f"{name} is {now.get(name, 'not used')}, was {before.get(name, 'not used')}"
 
 
-def flat(rule, text):
-    """{name: value} of all parameters of one side: files by path, keys of the configuration dotted, packages."""
-    values = [] if text == NOTHING else ast.literal_eval(f"[{text}]")
-    found = {}
-    for value in values:
-        if isinstance(value, dict):
-            code = any(name.startswith("scripts/") for name in value)
-            block = f"{BLOCKS[int(rule[1]) - 1]}." if rule[1].isdigit() and not code else ""
-            found |= leaves(value, block)
-        elif isinstance(value, str) and "\n" in value:  # what sha256sum prints
-            found |= {line.split("  ", 1)[1]: line.split("  ", 1)[0] for line in value.splitlines()}
-        else:
-            found["a parameter"] = value
-    return found
-
-
-def leaves(values, path):
-    """{dotted name: value}; what is told of a single file keeps the name of the file."""
-    found = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and "/" not in key:
-            found |= leaves(value, f"{path}{key}.")
-        else:
-            found[f"{path}{key}"] = value
-    return found
-
-
-def some(names, one="", more=""):
-    """Names in words with the verb for one or for more of them; at most MOST are written out."""
-    shown = names if len(names) <= MOST else [*names[: MOST - 1], f"{len(names) - MOST + 1} others"]
-    listed = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
-    return f"{listed} {one if len(names) == 1 else more}".strip()
+def values_in_words(rule, values):
+    """Which parameters and packages are others, in words; of very many the first. values: {name: (before, now)}."""
+    block = f"{BLOCKS[int(rule[1]) - 1]}." if rule[1].isdigit() else ""
+    for name, (before, now) in list(values.items())[:MOST_VALUES]:
+        shown = ["not used" if value is None else value for value in (now, before)]
+        told = "has changed" if len(str(shown)) > LONGEST else f"is {shown[0]}, was {shown[1]}"
+        yield f"{re.sub(r'^(study|config)[.]', block, name)} {told}"
+    if len(values) > MOST_VALUES:
+        yield f"{len(values) - MOST_VALUES} other values have changed"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,9 @@ class Copy:
         return done.returncode, done.stdout
 
     @staticmethod
-    def command(*arguments, cores=2):
+    def command(*arguments, cores=2, python=sys.executable):
         """The command line of Snakemake."""
-        return [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
+        return [str(python), "-m", "snakemake", "--cores", str(cores), *arguments]
 
     def planned(self, *arguments):
         """The names of the rules that a run would execute, without ``all``."""
@@ -66,6 +67,23 @@ class Copy:
     def clone(self, folder):
         """A copy of this copy with its results and Snakemake's records."""
         return Copy(folder, source=self.path, ignore=None)
+
+
+def environment_with(module, folder):
+    """The interpreter of an environment like this one, made in a new folder, which loads a module at each start.
+
+    module: path of a Python file. The jobs of a run see no PYTHONPATH: what tests put into them belongs to such an
+    environment.
+    """
+    folder, module = Path(folder), Path(module)
+    packages = folder / f"lib/python{sysconfig.get_python_version()}/site-packages"
+    packages.mkdir(parents=True)
+    (folder / "bin").mkdir()
+    (folder / "bin/python").symlink_to(Path(sys.executable).resolve())
+    (folder / "pyvenv.cfg").write_text(f"home = {sys.base_prefix}/bin\n")
+    lines = [sysconfig.get_path("purelib"), str(module.parent), f"import {module.stem}"]
+    (packages / "tests.pth").write_text("\n".join(lines) + "\n")
+    return folder / "bin/python"
 
 
 def track(folder):

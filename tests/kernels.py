@@ -102,7 +102,7 @@ class Kernel(NamedTuple):
     def compute(self, copy, *arguments):
         """Compute tables in a fresh copy of the project; returns {path below results/: bytes}."""
         for name in THREADS:
-            copy.edit("workflow/rules/common.smk", f'{name}="1"', f'{name}="{self.threads}"')
+            copy.edit("scripts/pipeline/environment.py", f'{name}="1"', f'{name}="{self.threads}"')
         command = copy.command(*arguments)
         done = subprocess.run(command, cwd=copy.path, env=self.variables(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{self.name}:\n{done.stdout}{done.stderr}"

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import yaml
 
-from conftest import PROJECT, Copy
+from conftest import PROJECT, Copy, environment_with
 
 PAGE = PROJECT / "docs/staleness.md"
 OBSERVE = PROJECT / "tests/observe"
@@ -49,7 +49,7 @@ class Workflow:
         self.config = yaml.safe_load((self.path / "workflow/config.yaml").read_text(encoding="utf-8"))
         notes = folder / "notes"
         notes.mkdir()
-        self._run(notes)
+        self._run(notes, environment_with(OBSERVE / "observing.py", folder / "environment"))
         observed = _by_rule(notes)
         self.scripts = {rule: script for rule, script in _scripts(self.path).items() if rule in observed}
         self.rules = {rule: self._observed(rule, own) for rule, own in observed.items()}
@@ -58,11 +58,10 @@ class Workflow:
         self.temporary = written.difference(self.outputs)
         self.named = json.loads((self.path / METADATA).read_text(encoding="utf-8"))["made"]
 
-    def _run(self, notes):
-        environment = os.environ | {"PYTHONPATH": str(OBSERVE), "OBSERVED": str(notes), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(
-            self.copy.command(), cwd=self.path, env=environment, capture_output=True, text=True, check=False
-        )
+    def _run(self, notes, python):
+        environment = os.environ | {"OBSERVED": str(notes), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = self.copy.command(python=python)
+        done = subprocess.run(command, cwd=self.path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def _observed(self, rule, notes):

@@ -24,11 +24,12 @@ from rocrate_validator import services
 from rocrate_validator.models import Severity
 from urllib3 import HTTPResponse
 
-import archive as edge
 from conftest import EMBEDDED, PROJECT, SMALL, Copy, track
-from pipeline import archive
-from pipeline.archive import CRATE, SUMS, ArchiveError, Job
+from pipeline import archive, sums
+from pipeline.archive import ArchiveError, Job
+from pipeline.project import CRATE
 from pipeline.provenance import leaves
+from pipeline.sums import SUMS, SumsError
 
 together = pytest.mark.xdist_group("runs")  # they share whole runs of the workflow
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -142,18 +143,17 @@ def test_standard_tools_unpack_and_check_the_archive(archived, tmp_path, unzippe
 def test_an_unpacked_archive_is_archived_again_to_the_same_bytes(archived, unpacked, tmp_path):
     copy = Copy(tmp_path / "ein Archiv für alle", source=unpacked, ignore=None)
     shutil.copyfile(unpacked / "results/report/config.yaml", copy.path / "mine.yaml")
-    adopt = [sys.executable, "scripts/adopt.py"]
-    for command in (adopt, copy.command("archive", "--configfile", "mine.yaml")):
-        done = subprocess.run(
-            command,
-            cwd=copy.path,
-            env=os.environ | {"TZ": "Asia/Kathmandu", "LC_ALL": "C"},
-            umask=0o077,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(
+        copy.command("archive", "--configfile", "mine.yaml"),
+        cwd=copy.path,
+        env=os.environ | {"TZ": "Asia/Kathmandu", "LC_ALL": "C"},
+        umask=0o077,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 steps (100%) done" in done.stdout + done.stderr  # only the archive itself
     again = copy.path / archived.zip.relative_to(archived.path)
     assert again.read_bytes() == archived.zip.read_bytes()
 
@@ -200,9 +200,9 @@ def test_what_the_account_lacks_of_the_recommended_is_listed_with_reasons(misses
 
 @together
 def test_every_file_of_the_archive_is_in_the_account_with_its_size_and_sum(crate, unpacked):
-    sums = archive.read_sums(unpacked / SUMS)
-    assert set(names(crate["./"], "hasPart")) == set(sums) - {CRATE}
-    for path, digest in sums.items():
+    listed = sums.read_sums(unpacked / SUMS)
+    assert set(names(crate["./"], "hasPart")) == set(listed) - {CRATE}
+    for path, digest in listed.items():
         if path != CRATE:
             assert crate[path]["sha256"] == digest
             assert crate[path]["contentSize"] == str((unpacked / path).stat().st_size)
@@ -259,7 +259,7 @@ def test_the_account_names_no_time_place_or_user(crate, archived):
         assert not re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", text), word
     assert set(re.findall(r"\b2\d{3}-\d\d-\d\d\b(?!\.)", text)) == {crate["./"]["datePublished"]}
     beside = json.loads(archived.zip.with_suffix(".run.json").read_text(encoding="utf-8"))
-    assert beside["archive"] == {"name": archived.zip.name, "sha256": archive.sha256(archived.zip)}
+    assert beside["archive"] == {"name": archived.zip.name, "sha256": sums.sha256(archived.zip)}
     assert sorted(f"#job/{job['job']}" for job in beside["jobs"]) == sorted(n for n in crate if n.startswith("#job/"))
     assert all(job["start"] <= job["end"] for job in beside["jobs"])
 
@@ -269,45 +269,52 @@ def test_the_account_names_no_time_place_or_user(crate, archived):
 
 def test_the_sources_are_what_git_tracks_or_the_sums_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ArchiveError, match=r"neither \.git nor SHA256SUMS"):
-        archive.source_files()
-    for name in ("b", "ä", "results/r", CRATE):
+    names = ("Snakefile", "ä", "results/r", CRATE)
+    for name in names:
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(name, encoding="utf-8")
-    Path(SUMS).write_text(archive.sums_text({p: archive.sha256(p) for p in ("b", "ä", "results/r", CRATE)}))
-    assert archive.source_files() == ["b", "ä"]
-    assert archive.mismatches(archive.read_sums()) == {}
-    Path("b").write_text("c")
+    Path(SUMS).write_text(sums.sums_text({name: sums.sha256(name) for name in names}))
+    Path("mine").touch()
+    assert archive.source_files() == ["Snakefile", "ä"]
+    assert sums.mismatches(sums.read_sums()) == {}
+    Path("Snakefile").write_text("c")
     Path("ä").unlink()
-    assert archive.mismatches(archive.read_sums()) == {"b": "differs", "ä": "missing"}
+    assert sums.mismatches(sums.read_sums()) == {"Snakefile": "differs", "ä": "missing"}
     with pytest.raises(ArchiveError, match="ä is not there"):
         archive.source_files()
     Path("ä").touch()
-    Path(CRATE).unlink()
-    Path(SUMS).unlink()
+    for name in (CRATE, SUMS, "mine"):
+        Path(name).unlink()
     track(".")
-    assert archive.source_files() == ["b", "results/r", "ä"]
-    Path("b").unlink()
-    with pytest.raises(ArchiveError, match="b is not there"):
+    assert archive.source_files() == ["Snakefile", "results/r", "ä"]
+    Path("ä").unlink()
+    with pytest.raises(ArchiveError, match="ä is not there"):
         archive.source_files()
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ArchiveError, match="no program git; install it"):
+    with pytest.raises(ArchiveError, match="git cannot tell that here; install git"):
         archive.source_files()
 
 
 def test_a_file_that_holds_no_sums_is_refused(tmp_path):
     for content in ("", "x\n", "0" * 63 + "  a\n", "0" * 64 + "  a\nb\n"):
         (tmp_path / SUMS).write_text(content)
-        with pytest.raises(ArchiveError, match="holds no sums"):
-            archive.read_sums(tmp_path / SUMS)
+        with pytest.raises(SumsError, match="holds no sums"):
+            sums.read_sums(tmp_path / SUMS)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "results/../../victim", "a/./b", "a//b", "..", "./a", "a/"])
+def test_sums_of_files_outside_the_folder_are_refused(tmp_path, name):
+    (tmp_path / SUMS).write_text(f"{'0' * 64}  {name}\n")
+    with pytest.raises(SumsError, match="which lies outside this folder"):
+        sums.read_sums(tmp_path / SUMS)
 
 
 def test_a_missing_log_or_record_is_named_with_the_mend(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ArchiveError, match=r"results/x\.csv: Snakemake has no record.*delete the file"):
+    with pytest.raises(ArchiveError, match=r"results/x\.csv has no record of how it was made; delete it"):
         archive.recorded_jobs(["results/x.csv"])
     with pytest.raises(ArchiveError, match=r"results/logs/x\.log is missing; delete results/x\.csv"):
-        edge.logs([Job("x", "x", [], ["results/x.csv"], "results/logs/x.log", 0, 0)])
+        archive.accounts([Job("x", "x", [], ["results/x.csv"])])
 
 
 def refused(copy, *arguments, **environment):
@@ -327,11 +334,10 @@ def refused(copy, *arguments, **environment):
 
 
 def test_an_archive_that_cannot_be_made_is_refused_in_one_sentence_before_any_job(project, tmp_path):
-    assert "Here is neither .git nor SHA256SUMS" in refused(project, *EMBEDDED)
     track(project.path)
-    (project.path / "report/_draft.qmd").touch()
-    assert "report/_draft.qmd, which the rules read, is not; git add it." in refused(project, *EMBEDDED)
-    (project.path / "report/_draft.qmd").unlink()
+    subprocess.run(["git", "rm", "--quiet", "--cached", "report/p1.yml"], cwd=project.path, check=True)
+    assert "report/p1.yml, which the rules read, is not; git add it." in refused(project, *EMBEDDED)
+    subprocess.run(["git", "add", "report/p1.yml"], cwd=project.path, check=True)
     (project.path / "README.md").unlink()
     assert "README.md is not there; restore the sources" in refused(project, *EMBEDDED)
     quarto = tmp_path / "bin/quarto"

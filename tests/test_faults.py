@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import os
 import random
 import re
@@ -12,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from base64 import urlsafe_b64decode
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,8 +18,9 @@ import pytest
 import yaml
 
 from conftest import PROJECT, SMALL
-from pipeline import jobs, tables
-from pipeline.claims import read_claims
+from pipeline import jobs
+from pipeline.files import DRAFT
+from pipeline.records import RecordError
 
 pytestmark = pytest.mark.xdist_group("faults")  # all on the worker that has not the other whole runs
 
@@ -135,9 +134,9 @@ def test_a_job_that_begins_after_its_run_was_replaced_ends_at_once(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jobs, "RUN", "HW6_TEST_RUN")  # the process that runs the tests may itself be a job
     monkeypatch.setenv("HW6_TEST_RUN", "")
-    os.close(jobs.claim_folder())
+    os.close(jobs.claim_folder({}, {}))
     first = os.environ["HW6_TEST_RUN"]
-    os.close(jobs.claim_folder())
+    os.close(jobs.claim_folder({}, {}))
     monkeypatch.setenv("HW6_TEST_RUN", first)
     with pytest.raises(SystemExit, match="p9 belongs to a run that is over"), jobs.job_log(SimpleNamespace(rule="p9")):
         pytest.fail("the job's body ran")
@@ -147,7 +146,7 @@ def test_snakemakes_lock_is_forgotten_unless_jobs_may_wait_in_a_queue(tmp_path, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(jobs.RUN, "")
     for cluster in (False, True):
-        os.close(jobs.claim_folder(cluster))
+        os.close(jobs.claim_folder({}, {}, cluster))
         jobs.SNAKEMAKES_LOCK.mkdir()
         jobs.forget_lock()
         assert jobs.SNAKEMAKES_LOCK.exists() == cluster
@@ -160,7 +159,7 @@ def test_a_file_system_without_locks_has_snakemakes_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(jobs.RUN, "")
     monkeypatch.setattr(jobs.fcntl, "flock", refuse)
-    os.close(jobs.claim_folder())
+    os.close(jobs.claim_folder({}, {}))
     jobs.join_run("This test")
     jobs.SNAKEMAKES_LOCK.mkdir()
     jobs.forget_lock()
@@ -171,12 +170,12 @@ def test_what_killed_jobs_left_is_cleared_and_dates_of_the_future_are_mended(tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(jobs.RUN, "")
     report = tmp_path / "results/report"
-    (report / f"{jobs.DRAFT}x").mkdir(parents=True)
-    (report / f"{jobs.DRAFT}x/page.html").write_text("half")
-    (report / f"{jobs.DRAFT}y.csv").write_text("half")
+    (report / f"{DRAFT}x").mkdir(parents=True)
+    (report / f"{DRAFT}x/page.html").write_text("half")
+    (report / f"{DRAFT}y.csv").write_text("half")
     (report / "kept.csv").write_text("x\n1\n")
     os.utime(report / "kept.csv", (time.time() + 9e4,) * 2)
-    os.close(jobs.claim_folder())
+    os.close(jobs.claim_folder({}, {}))
     assert [path.name for path in report.iterdir()] == ["kept.csv"]
     assert (report / "kept.csv").stat().st_mtime <= time.time()
 
@@ -190,96 +189,13 @@ def test_what_killed_jobs_left_is_cleared_and_dates_of_the_future_are_mended(tmp
             MemoryError("Unable to allocate 9 TiB"),
             "the memory does not suffice (Unable to allocate 9 TiB); free memory",
         ),
-        (jobs.TableError("results/a.csv: it has no rows; delete it."), "results/a.csv: it has no rows; delete it."),
+        (RecordError("results/a.csv is not what the rule p1 wrote."), "results/a.csv is not what the rule p1 wrote."),
     ],
 )
 def test_a_fault_is_told_in_one_sentence(fault, sentence):
     told = jobs.in_words(fault)
     assert told.startswith(sentence)
     assert "\n" not in told
-
-
-CUTS = {
-    "emptied": lambda text: "",
-    "only its header": lambda text: text.split("\n")[0] + "\n",
-    "without its last row": lambda text: "\n".join(text.split("\n")[:-2]) + "\n",
-    "cut within its last row": lambda text: text[:-2],
-    "without its last line's end": lambda text: text[:-1],
-    "without its header": lambda text: "\n".join(text.split("\n")[1:]),
-    "a row twice": lambda text: text + text.split("\n")[-2] + "\n",
-    "a cell too many": lambda text: text[:-1] + ",1\n",
-    "another column": lambda text: text.replace(",", "_,", 1),
-    "zeros": lambda text: "\0" * len(text),
-}
-
-
-@pytest.fixture(scope="module")
-def copy_for_reading(small_run, tmp_path_factory):
-    """A copy to cut tables in, and the rule that made each of its files by Snakemake's records."""
-    copy = small_run.clone(tmp_path_factory.mktemp("reading") / "copy")
-    records = (copy.path / ".snakemake/metadata").iterdir()
-    copy.makers = {urlsafe_b64decode(path.name).decode(): json.loads(path.read_text())["rule"] for path in records}
-    return copy
-
-
-def in_blocks(path):
-    return list(tables.read_blocks(path, 100))
-
-
-@pytest.mark.parametrize("cut", CUTS)
-def test_every_table_that_was_cut_is_recognised_and_its_rule_named(copy_for_reading, monkeypatch, cut):
-    monkeypatch.chdir(copy_for_reading.path)
-    names = sorted(Path("results").rglob("*.csv"))
-    assert len(names) > 40
-    for path in names:
-        whole = path.read_text()
-        read = {"claims.csv": read_claims, "fits.csv": in_blocks}.get(path.name, tables.read_table)
-        read(path)
-        path.write_text(CUTS[cut](whole))
-        with pytest.raises(jobs.TableError) as refusal:
-            read(path)
-        path.write_text(whole)
-        mend = f"delete it and run snakemake again: the rule {copy_for_reading.makers[str(path)]} makes it."
-        assert re.fullmatch(rf"{path}: .*; {mend}", str(refusal.value))
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "told"),
-    [
-        ("8,fixed,", "8,,", "row 1 has no tuning"),
-        ("8,fixed,", "eight,fixed,", "has 'eight' as n_features"),
-        ("8,fixed,", "8.5,fixed,", "as n_features"),
-        ("8,fixed,30,", "8,fixed,30,x", "as risk_mean"),
-    ],
-)
-def test_cells_of_the_wrong_kind_are_named(small_run, monkeypatch, tmp_path, old, new, told):
-    (tmp_path / "results/p5").mkdir(parents=True)
-    shutil.copytree(small_run.path / "workflow", tmp_path / "workflow")
-    monkeypatch.chdir(tmp_path)
-    text = (small_run.path / "results/p5/summary.csv").read_text()
-    assert old in text
-    Path("results/p5/summary.csv").write_text(text.replace(old, new, 1))
-    with pytest.raises(jobs.TableError, match=told):
-        tables.read_table("results/p5/summary.csv")
-
-
-def test_a_run_names_the_table_that_was_cut_and_the_rule_that_mends_it(small_run, tmp_path):
-    copy = small_run.clone(tmp_path / "copy")
-    table, figure = copy.path / "results/p3/growth.csv", "results/p3/growth.svg"
-    dates = table.stat()
-    table.write_text("".join(table.read_text().splitlines(keepends=True)[:13]))
-    os.utime(table, ns=(dates.st_atime_ns, dates.st_mtime_ns))
-    (copy.path / figure).unlink()
-    code, printed = copy.snakemake(figure, *SMALL)
-    assert code != 0
-    assert (
-        "results/p3/growth.csv: 12 of 18 rows are there; delete it and run snakemake again: "
-        "the rule p3_residual_gradients makes it." in printed
-    )
-    assert "Traceback" not in printed
-    table.unlink()
-    assert copy.snakemake(figure, *SMALL)[0] == 0
-    assert copy.results() == small_run.results()
 
 
 def mounted(folder):

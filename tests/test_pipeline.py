@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import PROJECT
-from pipeline import claims, display, grid, tables
+from pipeline import claims, display, files, grid, tables
 from pipeline.sources import fingerprint, sources
 
 FILES = {
@@ -115,7 +115,7 @@ def test_a_failed_writing_leaves_the_old_file_and_no_other(tmp_path):
     tables.write_table(pd.DataFrame({"x": [1]}), path)
 
     def fail():
-        with tables.written_whole(path) as draft:
+        with files.written_whole(path) as draft:
             draft.write_text("half")
             raise RuntimeError
 

@@ -1,4 +1,4 @@
-"""An unpacked archive: its sums are checked, its results adopted, and all of it made again and compared."""
+"""An unpacked archive: its sums are checked, its results believed, and all of it made again and compared."""
 
 import csv
 import io
@@ -12,16 +12,14 @@ from pathlib import Path
 
 import pytest
 import typst
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import adopt
 import rebuild
 from conftest import PROJECT, Copy
-from pipeline import jobs
-from pipeline.archive import SUMS, ArchiveError, read_sums, sha256, sums_text
-from pipeline.config import load_config
+from pipeline.archive import ArchiveError
+from pipeline.jobs import claimed
+from pipeline.sums import SUMS, read_sums, sha256, sums_text
 
 together = pytest.mark.xdist_group("runs")  # they share a whole run of the workflow
 some = settings(max_examples=60)
@@ -227,6 +225,15 @@ def test_a_flipped_byte_of_the_sums_themselves_is_found(sealed, place):
     assert re.search("^[02] of 3 files are as they were archived", printed, re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", ["/etc/hostname", "../x", "results/../../x", ".."])
+def test_sums_of_files_outside_the_folder_are_refused(sealed, name):
+    with open(sealed / SUMS, "a") as sums:
+        sums.write(f"{'0' * 64}  {name}\n")
+    code, printed = verified(sealed)
+    assert code != 0
+    assert printed.startswith("SHA256SUMS names a file outside this folder; do not use this archive.\n")
+
+
 def test_without_sums_nothing_is_verified(sealed):
     (sealed / SUMS).write_text("")
     assert verified(sealed)[0] != 0
@@ -255,34 +262,16 @@ def test_where_there_is_no_sha256sum_shasum_does(sealed, tmp_path):
 
 @pytest.fixture
 def started(tmp_path, monkeypatch):
-    """The current folder: the project's workflow and the record of a run with the default configuration."""
-    shutil.copytree(PROJECT / "workflow", tmp_path / "workflow")
+    """The current folder: the record of a run's configuration, and nothing else."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(jobs.RUN, "")
-    record = Path(adopt.RECORD)
+    record = Path(rebuild.RECORD)
     record.parent.mkdir(parents=True)
-    record.write_text(yaml.safe_dump(adopt._resolved(load_config()), sort_keys=False))
+    record.write_text("{}")
     return tmp_path
 
 
-def test_the_command_names_a_configuration_only_if_it_is_not_the_default(started):
-    assert adopt.command() == "snakemake --cores all"
-    record = Path(adopt.RECORD)
-    record.write_text(record.read_text().replace("p: 0.4", "p: 0.3"))
-    assert adopt.command() == f"snakemake --cores all --configfile {adopt.CONFIG}"
-    assert Path(adopt.CONFIG).read_text() == record.read_text()  # kept where no run writes
-
-
-def test_without_sums_nothing_is_adopted(started):
-    with pytest.raises(ArchiveError, match="SHA256SUMS cannot be read"):
-        adopt.adopt()
-
-
-def test_without_the_record_of_its_configuration_nothing_is_adopted_or_rebuilt(started):
-    Path(SUMS).write_text(sums_text({adopt.RECORD: sha256(adopt.RECORD)}))
-    Path(adopt.RECORD).unlink()
-    with pytest.raises(ArchiveError, match=r"config\.yaml is not as in the archive: nothing is adopted"):
-        adopt.adopt()
+def test_without_the_record_of_its_configuration_nothing_is_rebuilt(started):
+    Path(rebuild.RECORD).unlink()
     with pytest.raises(ArchiveError, match="There is no results/report/config"):
         rebuild.prepare()
 
@@ -354,85 +343,40 @@ def run_script(copy, name):
 
 
 @together
-@pytest.mark.parametrize("unpack", [unzip, python_unzip])
-def test_what_was_adopted_is_believed_and_a_changed_leaf_seen(small_run, what_the_leaf_plans, unpacked, unpack):
+@pytest.mark.parametrize("unpack", [unzip, python_unzip, unzip_backwards])
+def test_what_was_unpacked_is_believed_and_a_changed_leaf_seen(what_the_leaf_plans, unpacked, unpack):
     copy = unpacked(unpack)
-    code, printed = copy.snakemake("--dry-run", *LEAF)
-    assert code == 1
-    assert "Snakemake has no record of how they were made: make adopt, then start again" in printed
-    code, lines = run_script(copy, "adopt")
-    assert code == 0, lines
-    assert len(lines) == 2
-    assert re.fullmatch(r"All \d+ results are adopted; nothing is to be done by", lines[0])
-    command, configuration = lines[1].split(" --configfile ")
-    assert command == "snakemake --cores all"
-    assert "Nothing to be done" in copy.snakemake("--configfile", configuration)[1]
-    assert copy.planned("--configfile", configuration, *LEAF) == what_the_leaf_plans
+    shutil.copy(copy.path / rebuild.RECORD, copy.path / "archived.yaml")
+    assert "Nothing to be done" in copy.snakemake("--configfile", "archived.yaml")[1]
+    assert copy.planned("--configfile", "archived.yaml", *LEAF) == what_the_leaf_plans
     assert verified(copy.path)[0] == 0  # logs and all
-    rows = [
-        {name: (place.path / ".snakemake/rows/results" / name).read_text() for name in copy.results() if ".csv" in name}
-        for place in (copy, small_run)
-    ]
-    assert rows[0] == rows[1]
 
 
 @together
-def test_what_was_damaged_is_named_and_made_again(unpacked):
+def test_what_was_damaged_is_made_again(unpacked):
     copy = unpacked(unzip_backwards)
+    shutil.copy(copy.path / rebuild.RECORD, copy.path / "archived.yaml")
     whole = copy.results()
-    readme = copy.path / "README.md"
-    text = readme.read_text()
-    readme.write_text(f"{text} ")
-    code, lines = run_script(copy, "adopt")
-    assert code != 0
-    assert lines == ["README.md is not as in the archive: nothing is adopted; unzip the archive again."]
-    assert not (copy.path / ".snakemake/metadata").exists()
-    readme.write_text(text)
-    (copy.path / "report/mine.md").write_text("mine")
-    code, lines = run_script(copy, "adopt")
-    assert code != 0
-    assert lines == ["report/mine.md is not in the archive, and a run would read it: move it away, then adopt."]
-    (copy.path / "report/mine.md").unlink()
-
     with open(copy.path / "results/p2/law.csv", "a") as table:
         table.write("damage")
     (copy.path / "results/p1/rescaled.svg").unlink()
-    (copy.path / "results/logs/p4_figures.log").write_text("other")
-    code, lines = run_script(copy, "adopt")
-    assert code == 0, lines
-    for told in (
-        "results/logs/p4_figures.log differs: it is moved to .snakemake/set_aside/results/logs/p4_figures.log, and .*",
-        "results/p1/rescaled.svg is missing; the next run makes it again.",
-        "results/p2/law.csv differs: it is moved to .snakemake/set_aside/results/p2/law.csv, and the next run .*",
-    ):
-        assert any(re.fullmatch(told, line) for line in lines), lines
-    assert (copy.path / ".snakemake/set_aside/results/p2/law.csv").read_text().endswith("damage")
-    configuration = lines[-1].split()[-2:]
-    makers, rest = {"p1_figures", "p2_initialization", "p4_figures"}, {"p2_figures", "claims_gather", "claims_gate"}
+    makers, rest = {"p1_figures", "p2_initialization"}, {"p2_figures", "claims_gather", "claims_gate"}
+    configuration = ["--configfile", "archived.yaml"]
     assert copy.planned(*configuration) == makers | rest | {"report_numbers", "report_html", "report_pdf"}
-    code, printed = copy.snakemake(
-        "results/p2/law.csv", "results/p2/law.svg", "results/p1/rescaled.svg", *configuration
-    )
+    targets = "results/p2/law.csv", "results/p2/law.svg", "results/p1/rescaled.svg"
+    code, printed = copy.snakemake(*targets, *configuration)
     assert code == 0, printed
     assert copy.results() == whole
 
 
 @together
-def test_an_adoption_that_is_cut_short_is_not_believed(small_run, unpacked, monkeypatch):
+def test_two_rebuilds_at_once_are_refused(unpacked, monkeypatch):
     copy = unpacked(python_unzip)
     monkeypatch.chdir(copy.path)
-    monkeypatch.setenv(jobs.RUN, "")
-
-    def cut_short(lock):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(adopt, "write_records", cut_short)
-    with pytest.raises(KeyboardInterrupt):
-        adopt.adopt()
-    assert copy.planned() == small_run.planned("--forceall")
-    code, lines = run_script(copy, "adopt")  # the lock is still this process's
-    assert code != 0
-    assert lines == [jobs.BUSY]
+    with claimed("rebuild.lock"):
+        code, lines = run_script(copy, "rebuild")
+    assert code == 1
+    assert lines == ["Another rebuild is at work in this folder; wait until it is done, then start again."]
 
 
 @together

@@ -1,7 +1,6 @@
 """The same bytes in other surroundings and under other kernels; that these were really others."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 
 import kernels
-from conftest import SMALL
+from conftest import SMALL, environment_with
 from variations import LISTINGS, PLAIN, differing, kept, made, together, variations
 
 pytestmark = pytest.mark.xdist_group("runs")  # they share whole runs of the workflow
@@ -49,7 +48,7 @@ def test_a_variation_varies_something(one, tmp_path):
         folder = tmp_path / variation.name
         folder.mkdir()
         with variation.surroundings(folder) as start:
-            shown.append(start("sh", "-c", one.probe))
+            shown.append(start("sh", "-c", one.probe, sys.executable))
     assert [done.returncode for done in shown] == [0, 0], shown
     assert shown[0].stdout != shown[1].stdout
 
@@ -79,12 +78,12 @@ def test_the_other_date_is_seen_by_python(tmp_path):
 
 def test_listings_are_shuffled_and_complete(tmp_path):
     names = {f"{k:02}" for k in range(30)}
+    listed = tmp_path / "listed"
+    listed.mkdir()
     for name in names:
-        (tmp_path / name).touch()
-    plain, shuffled = (
-        json.loads(subprocess.check_output([sys.executable, "-c", ORDERS, tmp_path], env=os.environ | changed))
-        for changed in ({}, {"PYTHONPATH": str(LISTINGS)})
-    )
+        (listed / name).touch()
+    pythons = sys.executable, environment_with(LISTINGS, tmp_path / "environment")
+    plain, shuffled = (json.loads(subprocess.check_output([python, "-c", ORDERS, listed])) for python in pythons)
     assert all(set(listing) == names for listing in plain + shuffled)
     assert all(one != other for one, other in zip(plain, shuffled, strict=True))
 

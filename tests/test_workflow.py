@@ -89,6 +89,8 @@ def test_only_summaries_are_kept_if_that_is_asked_for_and_staleness_is_seen_all_
     assert {name: made[name] for name in tables} == {name: whole[name] for name in tables}
     assert b"test_error.csv" not in made["p5/claims.csv"] + made["report/solutions.html"]
     assert copy.planned(*summaries) == set()
+    code, printed = copy.snakemake(*SMALL, *summaries, "--report", "report.zip")
+    assert code == 0, printed
     other = ["--config", "double_descent={keep: summaries, noise_std: 0.6}"]
     assert {"p5_sweep", "p5_merge", "p5_double_descent"} <= copy.planned(*other)
     (copy.path / "results/p5/heat_map.svg").unlink()

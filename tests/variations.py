@@ -17,11 +17,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from conftest import EMBEDDED, PROJECT, SMALL, Copy, track
+from conftest import EMBEDDED, PROJECT, SMALL, Copy, environment_with, track
 from kernels import oldest
 
 PAGE = PROJECT / "docs/variations.md"
-LISTINGS = PROJECT / "tests/vary"
+LISTINGS = PROJECT / "tests/vary/shuffling.py"
 TARGET = ["archive", *EMBEDDED]
 AS_ROOT = os.geteuid() == 0
 NAMESPACE = ["unshare"] if AS_ROOT else ["unshare", "--user", "--map-root-user"]  # there one has a root's rights
@@ -60,7 +60,8 @@ class Variation(NamedTuple):
     bare: bool = False  # of the environment only PATH is left
     user: bool = False  # the copy belongs to another user
     disorder: bool = False  # below a file system that shuffles its folders
-    probe: str = ""  # a shell command that shows the variation: under it it prints something else
+    module: str = ""  # a Python file that each process loads at its start
+    probe: str = ""  # a shell command that shows the variation: under it it prints something else; "$0" is Python
     joins: bool = True  # in the run that has all at once; false if another one excludes it
 
     def obstacle(self):
@@ -90,8 +91,10 @@ class Variation(NamedTuple):
         kept = {"PATH": os.environ["PATH"]} if self.bare else os.environ
         environment = kept | {name: value.replace("{odd}", str(odd)) for name, value in self.environment.items()}
         mounted = _disordered(folder, below) if self.disorder else contextlib.nullcontext()
+        python = environment_with(self.module, folder / "environment") if self.module else sys.executable
 
         def start(*command):
+            command = [python if word == sys.executable else word for word in command]
             if self.user:
                 subprocess.run(["chown", "--recursive", f"{USER}:{USER}", below], check=True)
             return subprocess.run(
@@ -168,8 +171,8 @@ def variations():
         Variation(
             "listings of folders",
             "shuffled in every Python process (`tests/vary`)",
-            {"PYTHONPATH": str(LISTINGS)},
-            probe=f"{shlex.quote(sys.executable)} -c 'import os; print(os.listdir)'",
+            module=str(LISTINGS),
+            probe="\"$0\" -c 'import os; print(os.listdir)'",
         ),
         Variation(
             "listings of folders",
@@ -257,9 +260,12 @@ def made(variation, target=TARGET):
 
 
 def kept(copy):
-    """{path: bytes} of the results, the logs and the archive; what the file beside it says of the run is no result."""
-    results = copy.path / "results"
-    files = [path for path in sorted(results.rglob("*")) if path.is_file() and not path.name.endswith(".run.json")]
+    """{path: bytes} of the results, the logs and the archive; the file beside it tells of the run, and is no result."""
+    results, beside = (
+        copy.path / "results",
+        (".run.json", "records/archive.json"),
+    )  # the record has the sum of the other
+    files = [path for path in sorted(results.rglob("*")) if path.is_file() and not path.as_posix().endswith(beside)]
     return {path.relative_to(results).as_posix(): path.read_bytes() for path in files}
 
 

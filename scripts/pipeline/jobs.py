@@ -1,4 +1,4 @@
-"""The one place where scripts meet Snakemake: the job's log, the locks of a run, and what is said of a fault."""
+"""The one place where scripts meet Snakemake: the job's log and record, the locks of a run, what is said of a fault."""
 
 import errno
 import fcntl
@@ -8,10 +8,12 @@ import sys
 import time
 import traceback
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-DRAFT = ".draft-"  # what the names of files and folders begin with that are not finished
+from pipeline.files import DRAFT
+from pipeline.records import AGAIN, RecordError, begun, finished, write_plan
+
 FOLDER = Path(".snakemake")
 SNAKEMAKES_LOCK = FOLDER / "locks"
 RESULTS = Path("results")
@@ -31,16 +33,11 @@ MENDS = {
     errno.EPERM: "make that place writable for this user",
     errno.ENOMEM: "free memory, or raise the limit (ulimit -v)",
 }
-AGAIN = "run snakemake again: what is finished stays, only the rest is made."
-
-
-class TableError(ValueError):
-    """A table is not what its rule wrote; the message is one sentence with the mend."""
 
 
 @contextmanager
 def job_log(job):
-    """Send what the job prints to its log file, and hold the jobs' lock until the process ends.
+    """Send what the job prints to its log file, hold the jobs' lock until the process ends, and write its record.
 
     job: the ``snakemake`` object of the script. A job that outlives its killed run keeps the lock, so that it cannot
     overwrite what a later run has made: the later run is refused until it is gone. One that had not taken the lock by
@@ -54,7 +51,9 @@ def job_log(job):
             sys.stderr.flush()
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
+            record = begun(job, in_run=bool(os.environ.get(RUN)))
             yield
+            finished(job, record)
     except Exception as fault:
         if not _is_known(fault):
             traceback.print_exc()
@@ -72,7 +71,7 @@ def join_run(who):
 
 def in_words(fault):
     """One sentence for an exception: the cause and the mend."""
-    if isinstance(fault, TableError):
+    if isinstance(fault, RecordError):
         return str(fault)
     if isinstance(fault, MemoryError):
         return f"the memory does not suffice ({_one_line(fault)}); {MENDS[errno.ENOMEM]}, and {AGAIN}"
@@ -85,8 +84,8 @@ def in_words(fault):
 
 
 def _is_known(fault):
-    """Whether the fault is one that the machine or a table has, not the code."""
-    return isinstance(fault, TableError | MemoryError) or (isinstance(fault, OSError) and fault.errno in MENDS)
+    """Whether the fault is one that the machine or a file has, not the code."""
+    return isinstance(fault, RecordError | MemoryError) or (isinstance(fault, OSError) and fault.errno in MENDS)
 
 
 def forget_lock():
@@ -99,10 +98,10 @@ def forget_lock():
         shutil.rmtree(SNAKEMAKES_LOCK, ignore_errors=True)
 
 
-def claim_folder(cluster=False):
+def claim_folder(planned, sources, cluster=False):
     """Take the run's lock until the process ends and clear what killed jobs left; exits if that cannot be.
 
-    cluster: whether the jobs are sent to other machines.
+    planned, sources: of ``write_plan``, for the jobs.  cluster: whether these are sent to other machines.
     """
     try:
         jobs = _lock("jobs.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,6 +109,7 @@ def claim_folder(cluster=False):
         check_writable()
         clear_drafts()
         date_back()
+        write_plan(planned, sources)
         _name_run(run, cluster)
     except BlockingIOError:
         sys.exit(BUSY)
@@ -130,6 +130,23 @@ def clear_drafts():
     """Delete what jobs that were killed left half made; no job may be at work."""
     for draft in RESULTS.rglob(f"{DRAFT}*"):
         shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
+
+
+def clear_leftovers(paths):
+    """Delete these files unless a run or a job is at work."""
+    with suppress(BlockingIOError), claimed("jobs.lock"), claimed("run.lock"):
+        for path in paths:
+            Path(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(name):
+    """Hold a lock of the folder alone; raises BlockingIOError if somebody else has it."""
+    lock = _lock(name, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def date_back():

@@ -9,7 +9,7 @@ import itertools
 import re
 from pathlib import Path
 
-from pipeline.archive import sha256, sums_text
+from pipeline.sums import sha256
 
 BLOCKS = ("dropout", "initialization", "residual", "split_transform_merge", "double_descent")  # of problems 1 to 5
 NUMBER = re.compile(
@@ -66,8 +66,8 @@ def unmade_inputs(rules):
 
 
 def checksums(paths):
-    """What ``sha256sum`` prints for these files: a line each, digest and path."""
-    return sums_text({path: sha256(path) for path in paths})
+    """{path: SHA-256 sum} of files."""
+    return {path: sha256(path) for path in paths}
 
 
 def label(kind, name):

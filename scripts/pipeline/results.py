@@ -56,9 +56,14 @@ def caption(name):
     return "\n".join(lines) + "\n"
 
 
-def write_caption(name, folder):
-    """Write the caption of a file below ``folder``; returns its absolute path as text."""
-    path = Path(folder).absolute() / f"{name}.rst"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(caption(name), encoding="utf-8")
-    return str(path)
+def label(name, wildcards):
+    """How Snakemake's own report calls a file. wildcards: Snakemake's, of no use here."""
+    return {"result": f"{described(name)['title']} ({name})"}
+
+
+def write_captions(folder, paths):
+    """Write the captions of results below a folder, each as its own file. paths: with results/ in front."""
+    for name in (Path(path).relative_to("results").as_posix() for path in paths):
+        file = Path(folder, f"{name}.rst")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(caption(name), encoding="utf-8")

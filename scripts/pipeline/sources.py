@@ -4,17 +4,15 @@ Snakemake does not follow imports by itself: without this, an edited helper woul
 read from the syntax trees, hence nothing is imported by a computed name (tests/test_staleness.py forbids it).
 """
 
-import ast
 import functools
-import hashlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
+
+from pipeline.syntax import parsed
 
 ROOT = "scripts"
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # what may have a docstring
 DISTRIBUTIONS = {  # module -> what pip calls it; of these the version counts
     "brotli": "brotli",
     "font_source_sans_pro": "font-source-sans-pro",
@@ -36,14 +34,6 @@ DISTRIBUTIONS = {  # module -> what pip calls it; of these the version counts
 NAMED = ("snakemake", "torch", "numpy", "matplotlib", "pandas")  # what the report says that it was made with
 
 
-class Module(NamedTuple):
-    """What counts of one file."""
-
-    imports: list  # of (level, dotted name), where the last part may be a module or something inside one
-    packages: list  # those of DISTRIBUTIONS that it imports, or has as a string: fonts are found by name
-    digest: str  # of its syntax tree without docstrings: comments and layout do not count
-
-
 def sources(script):
     """The script and every project module that it imports, directly or not; sorted paths as strings."""
     found, waiting = set(), [script]
@@ -57,9 +47,9 @@ def sources(script):
 
 def fingerprint(script):
     """What a script's results depend on: {file: digest} of its sources, {package: version}, and Python's version."""
-    modules = {path: _module(_read(path)) for path in sources(script)}
+    modules = {path: parsed(path) for path in sources(script)}
     files = {path: module.digest for path, module in modules.items()}
-    packages = sorted(set().union(*(module.packages for module in modules.values())))
+    packages = sorted(set().union(*map(_packages, modules.values())))
     return files | {name: installed(DISTRIBUTIONS[name]) for name in packages} | {"Python": python()}
 
 
@@ -82,43 +72,16 @@ def installed(distribution):
         return None
 
 
+def _packages(module):
+    """The packages whose version counts: those that a file imports, or has as a string: fonts are found by name."""
+    imported = {dotted.split(".")[0] for level, dotted in module.imports if not level}
+    return [name for name in DISTRIBUTIONS if name in imported or repr(name) in module.words]
+
+
 def _imports(path):
     """The project files behind the import statements of one file, packages' ``__init__`` included."""
-    for level, dotted in _module(_read(path)).imports:
+    for level, dotted in parsed(path).imports:
         place = Path(path).parents[level - 1].as_posix() if level else ROOT
         for part in dotted.split("."):
             place = f"{place}/{part}"
             yield from filter(os.path.isfile, (f"{place}/__init__.py", f"{place}.py"))
-
-
-def _read(path):
-    return Path(path).read_text(encoding="utf-8")
-
-
-@functools.cache  # most modules serve many scripts
-def _module(text):
-    """What counts of a file with this text."""
-    parts, imports = [], []
-    _flatten(ast.parse(text), parts, imports)
-    modules, words = {dotted.split(".")[0] for level, dotted in imports if not level}, set(parts)
-    packages = [name for name in DISTRIBUTIONS if name in modules or repr(name) in words]
-    return Module(imports, packages, hashlib.sha256("\0".join(parts).encode()).hexdigest())
-
-
-def _flatten(node, parts, imports):
-    """Append the types and values of a syntax tree without docstrings to ``parts``, its imports to ``imports``."""
-    parts.append(type(node).__name__)
-    if isinstance(node, ast.Import):
-        imports += [(0, alias.name) for alias in node.names]
-    elif isinstance(node, ast.ImportFrom):
-        imports += [(node.level, f"{node.module or ''}.{alias.name}".strip(".")) for alias in node.names]
-    for field in node._fields:
-        value = getattr(node, field)
-        if field == "body" and isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            value = value[1:]
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, ast.AST):
-                _flatten(item, parts, imports)
-            else:
-                parts.append(repr(item))
-        parts.append(";")  # the end of a field

@@ -6,8 +6,8 @@ import matplotlib
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
+from pipeline.files import written_whole
 from pipeline.font_files import packaged
-from pipeline.tables import written_whole
 
 INK = "#1B1B1B"
 TUNED = "#0B5FA5"

@@ -13,7 +13,7 @@ rule archive:
     """One zip of sources, results, logs, SHA-256 sums and a Provenance Run Crate, the same to the byte wherever it is made."""
     input:
         results=[*PROBLEMS, *P5_PARTS, *CLAIMS, *REPORT],
-        sources=archived_sources,
+        sources=PROJECT_FILES,
         code=ancient(sources("scripts/archive.py")),
     output:
         archive=f"{ARCHIVE}.zip",

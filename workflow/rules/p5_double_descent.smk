@@ -61,7 +61,7 @@ rule p5_merge:
         code=ancient(sources("scripts/p5_merge.py")),
         fits=gather.replicates("results/p5/parts/fits-{scatteritem}.csv"),
     output:
-        fits=every_replicate("results/p5/fits.csv"),
+        fits=every_replicate("results/p5/fits.csv", mark=str),
     log:
         "results/logs/p5_merge.log",
     conda:
@@ -199,8 +199,8 @@ rule p5_double_descent:
         checks="results/p5/parts/checks.csv",
         course="results/p5/course.csv",
     output:
-        test_error=every_replicate(reported("results/p5/test_error.csv")),
-        tuned_lambda=every_replicate(reported("results/p5/tuned_lambda.csv")),
+        test_error=every_replicate("results/p5/test_error.csv"),
+        tuned_lambda=every_replicate("results/p5/tuned_lambda.csv"),
         choices=reported("results/p5/choices.csv"),
         risk_grid=reported("results/p5/risk_grid.csv"),
         summary=reported("results/p5/summary.csv"),

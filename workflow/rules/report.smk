@@ -1,7 +1,5 @@
 """The report: what it quotes, gathered from the tables, and its two documents."""
 
-from glob import glob
-
 import yaml
 
 from pipeline.engine import chosen_engine
@@ -11,7 +9,7 @@ from pipeline.sources import versions
 ENGINE = chosen_engine(config["report"]["engine"])
 REPORT_CONFIG = config | {"report": config["report"] | {"engine": ENGINE.split()[0]}}  # recorded: what auto came to
 REPORT_SPECS = expand("report/p{k}.yml", k=range(1, 6))
-REPORT_SOURCES = sorted(str(path) for path in Path("report").rglob("*") if path.is_file())
+REPORT_SOURCES = [path for path in PROJECT_FILES if path.startswith("report/")]
 REPORT_TABLES = expand("results/report/tables/p{k}_claims.md", k=range(1, 6))
 REPORT_LISTINGS, LISTED_SOURCES = [], []
 for path in map(Path, REPORT_SPECS):
@@ -36,8 +34,9 @@ SOURCE_FILES = sorted(
     {
         "Snakefile",
         "workflow/results.yaml",
-        *glob("workflow/rules/*.smk"),
+        *(path for path in PROJECT_FILES if path.startswith("workflow/rules/")),
         *REPORT_SOURCES,
+        *REPORT_SPECS,
         *unmade_inputs(workflow.rules),
         *sources("scripts/report_numbers.py"),
         *sources("scripts/report_render.py"),

@@ -1,4 +1,4 @@
-"""Notes what the jobs of an observed run read and write; Python loads this file by itself where it is on PYTHONPATH.
+"""Notes what the jobs of an observed run read and write; loaded at the start of each of its processes.
 
 Each job writes a file into the folder $OBSERVED, named after its process, with a line for each event: ``rule <name>``,
 ``reads <file>``, ``writes <file>``, ``key <key of its parameter study>``.
@@ -40,12 +40,20 @@ class Watched(dict):
         return Watched(dict(self) | other, note)
 
 
+def recording():
+    """Whether the record of the job is at work, which looks at all that the rule names: the job need not."""
+    frame = sys._getframe(2)
+    while frame and not frame.f_code.co_filename.endswith("pipeline/records.py"):
+        frame = frame.f_back
+    return frame is not None
+
+
 def observe(job, folder):
     """Note from now on what this process does for the job."""
     notes, known = os.open(f"{folder}/{os.getpid()}", os.O_CREAT | os.O_WRONLY | os.O_APPEND), set()
 
     def note(kind, text):
-        if (kind, text) not in known:
+        if (kind, text) not in known and (kind == "writes" or not recording()):
             known.add((kind, text))
             os.write(notes, f"{kind} {text}\n".encode())
 

@@ -1,4 +1,4 @@
-"""Loaded by every Python that has this folder on PYTHONPATH: listings of folders come in another order.
+"""Loaded at the start of every process of a run: listings of folders come in another order.
 
 Covers ``os.listdir`` and ``os.scandir``, hence ``os.walk``, ``glob``, ``shutil`` and ``pathlib``.
 """
