@@ -5,6 +5,8 @@ Usage: python scripts/check_config.py FILE ...
 
 import sys
 
+sys.path.insert(0, __file__.rpartition("/")[0])  # python -P and -I leave it out
+
 from pipeline.config import ConfigError, load_config
 
 if __name__ == "__main__":

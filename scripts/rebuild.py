@@ -22,6 +22,8 @@ from pathlib import Path
 
 from pypdf import PdfReader
 
+sys.path.insert(0, __file__.rpartition("/")[0])  # python -P and -I leave it out
+
 from pipeline.archive import ArchiveError, source_files
 from pipeline.jobs import claimed
 from pipeline.sums import SUMS, SumsError, mismatches, read_sums, sha256, sums_text

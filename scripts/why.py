@@ -10,6 +10,8 @@ import sys
 from snakemake import cli
 from snakemake_interface_logger_plugins.common import LogEvent
 
+sys.path.insert(0, __file__.rpartition("/")[0])  # python -P and -I leave it out
+
 from pipeline import staleness
 from pipeline.provenance import BLOCKS
 from pipeline.words import some
