@@ -1,39 +1,45 @@
 # `make report` and `make test` set up .venv by themselves; nothing but Python 3.11 or newer and make has to be there.
+# PYTHON counts on make's command line alone: what is exported by that name may mean anything.
 
-PYTHON ?= python3
 BIN := .venv/bin
+on_command_line = $(if $(filter command,$(origin $(1))),$(value $(1)))
+export SETUP_PYTHON := $(call on_command_line,PYTHON)
+
+# What a shell, a notebook or another environment tells Python must not decide what is imported here.
+unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ $(filter PYTHON%,$(.VARIABLES))
 export PYTHONDONTWRITEBYTECODE := 1
+export PYTHONNOUSERSITE := 1
 
-.PHONY: report archive verify adopt rebuild why test lint docs benchmark pipeline-report
+.PHONY: report archive verify adopt rebuild why test lint docs pipeline-report environment
 
-report: .venv/complete ## compute everything that is stale and render the report (CONFIG=mine.yaml: as that file says)
+report: environment ## compute everything that is stale and render the report (CONFIG=mine.yaml: as that file says)
 	$(if $(CONFIG),@$(BIN)/python scripts/check_config.py "$$CONFIG")
 	$(BIN)/snakemake --cores all $(if $(CONFIG),--configfile "$$CONFIG")
 
-archive: .venv/complete ## write sources, results and the account of how they were made into one zip (CONFIG=mine.yaml: likewise)
+archive: environment ## write sources, results and the account of how they were made into one zip (CONFIG=mine.yaml: likewise)
 	$(if $(CONFIG),@$(BIN)/python scripts/check_config.py "$$CONFIG")
 	$(BIN)/snakemake --cores all archive --config 'report={engine: pandoc}' $(if $(CONFIG),--configfile "$$CONFIG")
 
 verify: ## in an unpacked archive: check every file against SHA256SUMS, with standard tools alone
 	@sh scripts/verify.sh
 
-adopt: .venv/complete ## in an unpacked archive: have Snakemake know the results that are as they were archived
+adopt: environment ## in an unpacked archive: have Snakemake know the results that are as they were archived
 	@$(BIN)/python scripts/adopt.py
 
-rebuild: .venv/complete ## compute everything from the sources again, in rebuild/, and compare it with the results here
+rebuild: environment ## compute everything from the sources again, in rebuild/, and compare it with the results here
 	@$(BIN)/python scripts/rebuild.py
 
-why: .venv/complete ## say which jobs `make report` would run and why
+why: environment ## say which jobs `make report` would run and why
 	@$(BIN)/python scripts/why.py
 
 pipeline-report: report ## unfold Snakemake's own report, with captions and run times: pipeline-report/report.html
 	$(BIN)/snakemake --report pipeline-report.zip
 	$(BIN)/python -m zipfile -e pipeline-report.zip .
 
-test: .venv/complete ## run the tests
+test: environment ## run the tests
 	$(BIN)/python -m pytest
 
-lint: .venv/complete ## check the style of the sources
+lint: environment ## check the style of the sources
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
@@ -43,5 +49,5 @@ docs: report ## bring the README's generated parts and the figures in docs/ up t
 	$(BIN)/python docs/refresh.py
 	$(BIN)/python tests/staleness.py
 
-.venv/complete: requirements.lock
-	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+environment: # .venv, whole and as requirements.lock says
+	@sh scripts/setup.sh

@@ -355,10 +355,3 @@ def test_a_clock_that_was_set_back(small_run, tmp_path):
     assert code == 0, printed
     assert copy.results() == small_run.results()
     assert copy.planned() == set()
-
-
-def test_a_set_up_that_was_cut_short_is_made_anew(project):
-    (project.path / ".venv/bin").mkdir(parents=True)
-    done = subprocess.run(["make", "--dry-run", "report"], cwd=project.path, capture_output=True, text=True, check=True)
-    assert "sh scripts/setup.sh" in done.stdout
-    assert re.search(r"^touch \.venv/complete$", (PROJECT / "scripts/setup.sh").read_text().splitlines()[-1])
