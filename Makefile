@@ -1,24 +1,27 @@
 # `make report` and `make test` set up .venv by themselves; nothing but Python 3.11 or newer and make has to be there.
-# PYTHON counts on make's command line alone: what is exported by that name may mean anything.
+# CONFIG (one file) and PYTHON count on make's command line alone: what is exported by these names may mean anything.
 
 BIN := .venv/bin
 on_command_line = $(if $(filter command,$(origin $(1))),$(value $(1)))
+export CONFIG_FILE := $(call on_command_line,CONFIG)
 export SETUP_PYTHON := $(call on_command_line,PYTHON)
+WITH_CONFIG := $(if $(CONFIG_FILE),--configfile="$$CONFIG_FILE")
+CONFIGURABLE := report archive why pipeline-report
+$(if $(CONFIG_FILE),$(foreach target,$(filter-out $(CONFIGURABLE),$(MAKECMDGOALS)),$(error \
+	make $(target) takes no CONFIG; these do: $(CONFIGURABLE))))
 
 # What a shell, a notebook or another environment tells Python must not decide what is imported here.
-unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ $(filter PYTHON%,$(.VARIABLES))
+unexport CONFIG VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ $(filter PYTHON%,$(.VARIABLES))
 export PYTHONDONTWRITEBYTECODE := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: report archive verify adopt rebuild why test lint docs pipeline-report environment
+.PHONY: report archive verify adopt rebuild why test lint docs pipeline-report environment configured
 
-report: environment ## compute everything that is stale and render the report (CONFIG=mine.yaml: as that file says)
-	$(if $(CONFIG),@$(BIN)/python scripts/check_config.py "$$CONFIG")
-	$(BIN)/snakemake --cores all $(if $(CONFIG),--configfile "$$CONFIG")
+report: configured ## compute everything that is stale and render the report (CONFIG=mine.yaml: as that file says)
+	$(BIN)/snakemake --cores all $(WITH_CONFIG)
 
-archive: environment ## write sources, results and the account of how they were made into one zip (CONFIG=mine.yaml: likewise)
-	$(if $(CONFIG),@$(BIN)/python scripts/check_config.py "$$CONFIG")
-	$(BIN)/snakemake --cores all archive --config 'report={engine: pandoc}' $(if $(CONFIG),--configfile "$$CONFIG")
+archive: configured ## write sources, results and the account of how they were made into one zip (CONFIG=mine.yaml: likewise)
+	$(BIN)/snakemake --cores all archive --config 'report={engine: pandoc}' $(WITH_CONFIG)
 
 verify: ## in an unpacked archive: check every file against SHA256SUMS, with standard tools alone
 	@sh scripts/verify.sh
@@ -29,11 +32,11 @@ adopt: environment ## in an unpacked archive: have Snakemake know the results th
 rebuild: environment ## compute everything from the sources again, in rebuild/, and compare it with the results here
 	@$(BIN)/python scripts/rebuild.py
 
-why: environment ## say which jobs `make report` would run and why
-	@$(BIN)/python scripts/why.py
+why: configured ## say which jobs `make report` would run and why (CONFIG=mine.yaml: likewise)
+	@$(BIN)/python scripts/why.py $(WITH_CONFIG)
 
 pipeline-report: report ## unfold Snakemake's own report, with captions and run times: pipeline-report/report.html
-	$(BIN)/snakemake --report pipeline-report.zip
+	$(BIN)/snakemake --report pipeline-report.zip $(WITH_CONFIG)
 	$(BIN)/python -m zipfile -e pipeline-report.zip .
 
 test: environment ## run the tests
@@ -51,3 +54,6 @@ docs: report ## bring the README's generated parts and the figures in docs/ up t
 
 environment: # .venv, whole and as requirements.lock says
 	@sh scripts/setup.sh
+
+configured: environment # the file that CONFIG names, fit to be read
+	$(if $(CONFIG_FILE),@$(BIN)/python scripts/check_config.py "$$CONFIG_FILE")
