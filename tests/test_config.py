@@ -1,17 +1,30 @@
 """The configuration: read strictly, merged, and refused with one sentence that names the key."""
 
 import copy
+import json
 import math
+import os
+import re
+import shlex
+import subprocess
+import sys
+from datetime import date
 
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.cli import parse_config
+from snakemake.settings.types import ConfigSettings
+from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from conftest import PROJECT
+from p5_sweep import penalties
 from pipeline import config as subject
 from pipeline import memory
-from pipeline.config import ConfigError, allowed, check, load_config, merge, read_yaml
+from pipeline.config import ConfigError, allowed, check, load_config, merge, read_yaml, recorded
+from pipeline.strict_yaml import LONGEST_FILE, plain, written
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +131,17 @@ def test_sizes_that_no_memory_holds_are_refused_with_an_estimate(monkeypatch):
         ("- 1\n", "a mapping of keys to values is allowed"),
         ("a: [1\n", "line"),
         ("1: 2\n", "only text is allowed as a key"),
+        ("no: 2\n010: 2\n", "line 2: the key 10 is not text"),
+        ("<<: {a: 1}\n? [a]\n: 1\n", "only text is allowed as a key"),
+        ("a: !!int x\n", "line 1: 'x' is not read as int"),
+        ("a: !!map x\n", "expected a mapping node"),
+        ("a: !!map [x]\n", "expected a mapping node"),
+        ("a: !!timestamp 2026-11-24\n", "could not determine a constructor"),
+        ("a: !!set {b}\n", "could not determine a constructor"),
+        ("a: " + "[" * 5000, "nested too deeply"),
+        ('{\n\t"a": 1,\n\t"a": 2\n}', "the key a stands twice"),
+        ('{"a": ' + "[" * 5000, "nested too deeply"),
+        ("5", "holds 5; a mapping of keys to values is allowed"),
         ("a: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
         ("", "a mapping of keys to values is allowed"),
     ],
@@ -135,7 +159,7 @@ def test_a_file_that_is_not_plain_data_is_refused_in_one_line(tmp_path, text, co
 def test_a_missing_or_huge_file_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_yaml(tmp_path / "absent.yaml")
-    (tmp_path / "huge.yaml").write_text("a: " + "1" * (subject.LONGEST_FILE + 1))
+    (tmp_path / "huge.yaml").write_text("a: " + "1" * (LONGEST_FILE + 1))
     with pytest.raises(ConfigError, match="larger than"):
         read_yaml(tmp_path / "huge.yaml")
 
@@ -187,10 +211,17 @@ def test_every_key_of_the_schema_is_described_and_bounded():
         assert allowed(node)
 
 
-@pytest.mark.parametrize("date", ["2026-13-01", "20261124", "2026-W01-1", "tomorrow"])
-def test_a_date_that_is_none_is_refused(date):
-    with pytest.raises(ConfigError, match=r"config: report\.date is '.*'; allowed is a date as YYYY-MM-DD"):
-        check(changed(DEFAULTS, ("report", "date"), date))
+@pytest.mark.parametrize(
+    "day",
+    ["2026-13-01", "20261124", "2026-W01-1", "tomorrow", "2026-11-24\n", "0001-01-01", "1979-12-31", "2108-01-01"],
+)
+def test_a_date_that_is_none_or_that_no_zip_can_say_is_refused(day):
+    with pytest.raises(
+        ConfigError, match=r"report\.date is '.*'; allowed is a date as YYYY-MM-DD from 1980-01-01 to 2107-12-31 "
+    ):
+        check(changed(DEFAULTS, ("report", "date"), day))
+    for last in ("1980-01-01", "2107-12-31"):
+        check(changed(DEFAULTS, ("report", "date"), last))
 
 
 SCHEMA = read_yaml(PROJECT / "workflow/config.schema.yaml")
@@ -303,7 +334,7 @@ def allowed_values(node):
     if node["type"] == "array":
         return st.lists(allowed_values(node["items"]), min_size=node["minItems"], max_size=node["maxItems"])
     if node.get("format") == "date":
-        return st.dates().map(str)
+        return st.dates(*map(date.fromisoformat, (node["formatMinimum"], node["formatMaximum"]))).map(str)
     if node["type"] == "string":
         return st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=199).map("x".__add__)
     return st.fixed_dictionaries({key: allowed_values(inner) for key, inner in node["properties"].items()})
@@ -345,3 +376,351 @@ def test_a_limit_on_addresses_counts(monkeypatch):
     monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (2**31, 2**31))
     with pytest.raises(ConfigError, match=r"allowed are 0\.0 GiB under the limit on addresses \(ulimit -v\)\."):
         check(DEFAULTS)
+
+
+def given_as(*entries):
+    """Snakemake's settings for ``--config`` with these arguments, from its own parser."""
+    return ConfigSettings(config=parse_config(entries))
+
+
+def handed_on(settings):
+    """The settings of a job, whose command Snakemake makes of those of the run; the shell is asked what it reads."""
+    argument = format_cli_arg("--config", settings.config_args)
+    wrapped = argument.replace('"', '\\"')  # as the plugin for Slurm wraps the command
+    direct = subprocess.run(["bash", "-c", f"printf %s {argument}"], capture_output=True, check=True).stdout
+    nested = subprocess.run(["bash", "-c", f'sh -c "printf %s {wrapped}"'], capture_output=True, check=True).stdout
+    assert direct == nested
+    return given_as(direct.decode().removeprefix("--config"))
+
+
+HOSTILE = [
+    *(
+        "Report # 3",
+        "Homework 6: mine",
+        "2026",
+        "010",
+        "Null",
+        "~",
+        "yes",
+        "1e3",
+        "'quoted'",
+        '"quoted"',
+        "a: b",
+        "[x]",
+    ),
+    *(
+        "{y}",
+        "trailing #",
+        'O\'Neil & "Söns"',
+        "back\\slash\\\\",
+        "$(touch x) `touch x` $HOME !!",
+        "%s {} \u00a0 λ",
+        "- a",
+        "=",
+        "<<",
+    ),
+    *("&a", "*a", "!!int 5", "| a", "> a", "@a", "%a", "?", "? a", "a\u202eb", "2026-11-24", ".inf", "0x1F", "True"),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_text_of_the_command_line_arrives_as_given_in_the_run_and_in_its_jobs(text, tmp_path):
+    settings = given_as("report=" + json.dumps({"title": text, "author": text}, ensure_ascii=False))
+    config = load_config(settings=settings)
+    assert config["report"]["title"] == config["report"]["author"] == text
+    assert load_config(settings=handed_on(settings)) == config
+    record = tmp_path / "record.yaml"
+    record.write_text(recorded(config), encoding="utf-8")
+    assert load_config([record]) == config
+
+
+@settings(max_examples=150)
+@given(text=st.text() | st.text("#:{}[],&*!|>'\"%@`-?~ \\$\t\n0aN"), quoted=st.booleans())
+def test_any_text_of_the_command_line_arrives_or_is_refused_in_one_sentence(quick_reading, text, quoted):
+    given_text = json.dumps(text, ensure_ascii=False) if quoted else text
+    settings = given_as(f"report={{title: {given_text}}}")
+    try:
+        config = load_config(settings=settings)
+    except ConfigError as fault:
+        sentence = str(fault)
+    else:
+        sentence = None
+        assert config["report"]["title"] == settings.config["report"]["title"]
+        if quoted:
+            assert config["report"]["title"] == text
+        again = given_as(*shlex.split(format_cli_arg("--config", settings.config_args))[1:])
+        assert again.config == settings.config
+    assert sentence is None or (sentence.startswith("config: report") and sentence.isprintable())
+
+
+def test_lists_and_mappings_of_the_command_line_are_typed_by_the_schema():
+    config = load_config(
+        settings=given_as(
+            "initialization={networks: {mine: [35, 0o100, 1], yes: [1, 1]}, seed: 007}",
+            'dropout={"p": ".5", "seed": 9}',
+        )
+    )
+    assert config["initialization"]["networks"] == DEFAULTS["initialization"]["networks"] | {
+        "mine": [35, 64, 1],
+        "yes": [1, 1],
+    }
+    assert config["initialization"]["seed"] == 7
+    assert config["dropout"] == DEFAULTS["dropout"] | {"p": 0.5, "seed": 9}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(
+            "report=5",
+            "report=",
+            "report=True",
+            "report=a",
+            "report=[1]",
+            "report={title: a # b}",
+            "report={title: [a]}",
+        ),
+        *("report={title: {a: b}}", "unknown={a: &x [*x]}", "dropout={seed: {a: &x [*x]}}", "dropout={seed: 9.0}"),
+        *(
+            "initialization={networks: [1]}",
+            "initialization={networks: {mine: 5}}",
+            "dropout={seed: " + "9" * 5000 + "}",
+        ),
+    ],
+)
+def test_what_the_command_line_may_not_say_is_refused_in_one_sentence(entry):
+    with pytest.raises(ConfigError) as refused:
+        load_config(settings=given_as(entry))
+    sentence = str(refused.value)
+    assert sentence.startswith(f"config: {entry.split('=')[0]}")
+    assert "allowed" in sentence
+    assert len(sentence) < 500
+    assert sentence.isprintable()
+
+
+def test_replacing_the_whole_configuration_is_refused():
+    with pytest.raises(ConfigError, match="--replace-workflow-config is given; allowed are"):
+        load_config(settings=ConfigSettings(replace_workflow_config=True))
+
+
+def core_schema(text):
+    """What a scalar without quotes is: section 10.3.2 of the specification of YAML 1.2.2, row by row."""
+    rows = [
+        ("null|Null|NULL|~", lambda: None),
+        ("", lambda: None),
+        ("true|True|TRUE|false|False|FALSE", lambda: text[0] in "tT"),
+        ("[-+]?[0-9]+", lambda: int(text, 10)),
+        ("0o[0-7]+", lambda: int(text[2:], 8)),
+        ("0x[0-9a-fA-F]+", lambda: int(text[2:], 16)),
+        (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", lambda: float(text)),
+        (r"[-+]?(\.inf|\.Inf|\.INF)", lambda: -math.inf if text[0] == "-" else math.inf),
+        (r"\.nan|\.NaN|\.NAN", lambda: math.nan),
+    ]
+    return next((value() for pattern, value in rows if re.fullmatch(pattern, text)), text)
+
+
+SCALARS = {
+    **{"0123": 123, "010": 10, "089": 89, "0x1F": 31, "0o17": 15, "+5": 5, "-0": 0, "00": 0, "+0123": 123, "-010": -10},
+    **{
+        "1.": 1.0,
+        ".5": 0.5,
+        "1e3": 1000.0,
+        "1E-3": 0.001,
+        "-.5": -0.5,
+        ".inf": math.inf,
+        "-.INF": -math.inf,
+        "01.5": 1.5,
+    },
+    **{"true": True, "FALSE": False, "~": None, "null": None, "NULL": None, ".nan": math.nan, "+.inf": math.inf},
+    **{
+        text: text
+        for text in ("0b1", "1_000", "190:20:30", "1:30", "1_0.5", "yes", "no", "on", "OFF", "y", "n", "0o18")
+    },
+    **{text: text for text in ("2026-11-24", "2001-12-14t21:59:43.10-05:00", "=", "<<", "nan", "inf", "+.nan", "0X1F")},
+    **{
+        text: text
+        for text in ("0O17", "tRUE", "nULL", "1e", ".", "+", "1.5.2", "+0x1F", "-0o17", "١٢", "1e3.5", "685.230_15")
+    },
+}
+
+
+@pytest.mark.parametrize("text", SCALARS)
+def test_a_scalar_means_the_same_in_files_and_on_the_command_line(tmp_path, text):
+    wanted = SCALARS[text]
+    file = tmp_path / "scalars.yaml"
+    file.write_text(f"a: {text}\nb: [{text}, {{c: {text}}}]\nd: '{text}'\n", encoding="utf-8")
+    told = subject._typed(given_as(f"seed={{a: {text}, b: [{text}, 1], title: {text}}}").config, {"properties": TYPED})
+    a, (b, mapping), d = read_yaml(file).values()
+    for found in (plain(text), core_schema(text), a, b, mapping["c"], told["seed"]["a"], told["seed"]["b"][0]):
+        assert repr(found) == repr(wanted)
+    assert d == told["seed"]["title"] == text
+
+
+TYPED = {
+    "seed": {
+        "properties": {"a": {"type": "number"}, "b": {"items": {"type": "integer"}}, "title": {"type": "string"}},
+    }
+}
+
+
+@settings(max_examples=2000)
+@given(
+    st.text("0123456789+-._:eExXoObBaAfFnNuUlLiItTrRyYsS~=<", max_size=8)
+    | st.from_regex(r"[-+]?[0-9_]*\.?[0-9]*([eE][-+]?[0-9]+)?|0[xob]?[0-9a-fA-F]+", fullmatch=True)
+)
+def test_every_scalar_means_what_the_core_schema_says_and_is_written_so_that_it_does(text):
+    assert repr(plain(text)) == repr(core_schema(text))
+    content = yaml.load(written({text: text}), Loader=yaml.BaseLoader)
+    assert content == {text: text}
+    [[key, value]] = yaml.compose(written({text: text}), Loader=yaml.SafeLoader).value
+    assert key.tag == value.tag == "tag:yaml.org,2002:str"
+    assert value.style or core_schema(text) == text
+
+
+def test_json_is_read_as_it_is_indented_with_tabs_too(tmp_path):
+    file = tmp_path / "mine.json"
+    for encoding in ("utf-8", "utf-8-sig"):
+        file.write_text(json.dumps(DEFAULTS, indent="\t"), encoding=encoding)
+        assert load_config([file]) == DEFAULTS
+    file.write_text('{\n\t"a": "\\ud835\\udc00\\/",\n\t"b": [NaN, -0, 1e3, 1.5, null, true],\n\t"c": -Infinity\n}')
+    assert read_yaml(file) == {"a": "𝐀/", "b": ["NaN", 0, 1000.0, 1.5, None, True], "c": "-Infinity"}
+
+
+def test_a_default_network_is_dropped_by_null_in_a_file_and_on_the_command_line(tmp_path):
+    left = {name: DEFAULTS["initialization"]["networks"][name] for name in ("base", "deep", "narrow")}
+    file, record = tmp_path / "mine.yaml", tmp_path / "record.yaml"
+    file.write_text("initialization: {networks: {wide: null, bottleneck: }}")
+    config = load_config([file])
+    assert config["initialization"]["networks"] == left
+    for value in ("null", "~", ""):
+        settings = given_as(f"initialization={{networks: {{wide: {value}, bottleneck: {value}}}}}")
+        assert load_config(settings=settings) == config
+        assert load_config(settings=handed_on(settings)) == config
+    record.write_text(recorded(config))
+    assert load_config([record]) == config
+    assert yaml.safe_load(recorded(DEFAULTS)) == DEFAULTS
+    settings = given_as("initialization={networks: {wide: [1, 1]}}")  # and there again
+    assert load_config([file], settings)["initialization"]["networks"] == left | {"wide": [1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        ("{networks: {wyde: null}}", r"networks\.wyde is empty, .* there is none; allowed to drop are wide, narrow, b"),
+        ("{networks: {base: null}}", r"networks\.base is empty; allowed is a list of 2 to 33"),
+        ("{networks: null}", r"networks is empty; allowed is a mapping of 2 to 10 keys"),
+        ("{seed: null}", r"seed is empty; allowed is an integer"),
+        ("{sead: null}", r"sead is not a known key"),
+    ],
+)
+def test_nothing_else_is_dropped(entry, complaint):
+    with pytest.raises(ConfigError, match=rf"^config: initialization\.{complaint}"):
+        load_config(settings=given_as(f"initialization={entry}"))
+
+
+def test_a_network_is_dropped_once(tmp_path):
+    for name, text in {"one": "{wide: , narrow: , bottleneck: }", "two": "{wide: }"}.items():
+        (tmp_path / name).write_text(f"initialization: {{networks: {text}}}")
+    with pytest.raises(ConfigError, match="but there is none; allowed to drop is nothing that is left"):
+        load_config([tmp_path / "one", tmp_path / "two"])
+
+
+def every(schema):
+    """Every node of a schema, wherever it stands."""
+    if isinstance(schema, dict):
+        yield schema
+        for node in schema.values():
+            yield from every(node)
+
+
+@pytest.mark.parametrize("sign", [*map(chr, range(32)), *"\x7f\x85\u2028\u2029\ud800\uffff"], ids=ascii)
+def test_no_pattern_lets_a_control_character_through(sign):
+    patterns = [node["pattern"] for node in every(SCHEMA) if isinstance(node.get("pattern"), str)]
+    assert len(patterns) == 3
+    for pattern in patterns:
+        assert re.search(pattern, "a")
+        for text in (f"a{sign}", f"{sign}a", f"a{sign}a", f"a\n{sign}", f"a{sign}\n"):
+            assert not re.search(pattern, text)
+
+
+def test_a_message_about_a_size_names_both_ends():
+    sizes = [("minProperties", "maxProperties"), ("minItems", "maxItems"), ("minLength", "maxLength")]
+    found = 0
+    for node in every(SCHEMA):
+        for least, most in sizes:
+            if isinstance(node.get(least, node.get(most)), int):
+                assert f"{node[least]} to {node[most]} " in allowed(node)
+                found += 1
+    assert found == 6
+    eleven = {name: [1, 1] for name in ("base", "deep", *"abcdefghi")}
+    with pytest.raises(ConfigError, match="is a mapping of 11 keys; allowed is a mapping of 2 to 10 keys"):
+        check(changed(DEFAULTS, ("initialization", "networks"), eleven))
+    with pytest.raises(ConfigError, match=r"networks has the name 'evil\\n'; allowed is a letter from a to z, then"):
+        check(changed(DEFAULTS, ("initialization", "networks", "evil\n"), [1, 1]))
+
+
+@pytest.mark.parametrize(
+    "sign", "\x00\x07\x1b\x7f\x85\x9b\u200e\u202e\u2028\u2066\ufeff\ud800\udfff\U000e0001", ids=ascii
+)
+def test_no_message_carries_a_character_that_a_terminal_would_obey(tmp_path, sign):
+    paths = [(sign,), ("dropout", f"a{sign}b"), ("initialization", "networks", f"a{sign}")]
+    changes = [(path, [1, 1]) for path in paths] + [(("initialization", "networks", sign), 5)]
+    changes += [(path, value) for path in LEAVES for value in (f"{sign}[31m" + "x" * 200, [f"{sign}x"])]
+    for path, value in changes:
+        with pytest.raises(ConfigError) as refused:
+            check(changed(DEFAULTS, path, value))
+        assert str(refused.value).isprintable()
+    name = os.fsdecode(sign.encode("utf-8", "surrogatepass")).replace("\0", "")
+    with pytest.raises(ConfigError) as refused:
+        read_yaml(tmp_path / f"{name}absent")
+    assert str(refused.value).isprintable()
+    (tmp_path / "mine.yaml").write_text(f'"{ascii(sign)[1:-1]}": 1\n"{ascii(sign)[1:-1]}": !<{ascii(sign)[1:-1]}> 2\n')
+    with pytest.raises(ConfigError) as refused:
+        read_yaml(tmp_path / "mine.yaml")
+    assert str(refused.value).isprintable()
+
+
+@settings(max_examples=300)
+@given(low=st.floats(0.000001, 900000), step=st.floats(1e-7, 1e-4), count=st.integers(1, 200), whole=st.booleans())
+def test_penalties_are_refused_exactly_if_some_are_equal_in_the_tables(low, step, count, whole):
+    low = float(f"{low:.3g}") if whole else low
+    grid = {"low": low, "high": low * (1 + step) ** count, "count": count}
+    study = changed(DEFAULTS["double_descent"], ("lambda_grid",), grid)
+    cells = pd.Series(penalties(study)[1:]).to_csv(float_format="%.6g", index=False, header=False).split()
+    sentences = list(subject._inconsistencies(DEFAULTS | {"double_descent": study}))
+    assert bool(sentences) == (len(set(cells)) < count)
+
+
+def test_penalties_that_are_equal_in_the_tables_are_named():
+    grid = {"low": 1, "high": 1.000001, "count": 2}
+    with pytest.raises(ConfigError, match=r"lambda_grid\.count is 2, .* from 1 to 1\.000001 some are equal"):
+        check(changed(DEFAULTS, ("double_descent", "lambda_grid"), grid))
+    check(changed(DEFAULTS, ("double_descent", "lambda_grid"), grid | {"count": 1}))
+    check(changed(DEFAULTS, ("double_descent", "lambda_grid"), grid | {"high": 1.00001}))
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("absent.yaml", "cannot be read (No such file or directory)."),
+        ("x" * 5000, "cannot be read (File name too long)."),
+        ("folder", "is not a regular file; a file of YAML or JSON is allowed."),
+        ("pipe", "is not a regular file; a file of YAML or JSON is allowed."),
+        ("/dev/zero", "is not a regular file; a file of YAML or JSON is allowed."),
+        ("latin-1.yaml", "is not UTF-8 text; YAML in UTF-8 is allowed."),
+        ("utf-16.yaml", "is not UTF-8 text; YAML in UTF-8 is allowed."),
+        ("empty.yaml", "holds empty; a mapping of keys to values is allowed."),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_what_is_no_configuration_file_is_refused_and_not_waited_for(tmp_path, name, complaint):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.yaml").touch()
+    (tmp_path / "latin-1.yaml").write_text("report: {title: é}", encoding="latin-1")
+    (tmp_path / "utf-16.yaml").write_text("report: {title: é}", encoding="utf-16")
+    path = str(tmp_path / name)
+    done = subprocess.run(
+        [sys.executable, "scripts/check_config.py", path], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{path}: {complaint}\n")

@@ -53,7 +53,7 @@ LEAST_OF_ALL = {
         "n_risk": 1000,
         "seed": 0,
     },
-    "report": {"title": TITLE, "author": AUTHOR, "date": "1970-01-01"},
+    "report": {"title": TITLE, "author": AUTHOR, "date": "1980-01-01"},
 }
 FAR_APART = {  # few points in many dimensions, loud noise, strong penalties, splits that cost instead of saving
     "dropout": {"p": 0.95, "other_p": 0.95, "in_features": 64, "out_features": 2, "samples": 32, "seed": 4294967295},

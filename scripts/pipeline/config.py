@@ -1,53 +1,92 @@
 """The configuration: read strictly, merged over the defaults, validated before anything is planned.
 
-Snakemake's own ``validate`` lets NaN, repeated keys and 3.0 for an integer through, and YAML 1.1 takes 1e-3 for a
-string. Here every fault is one sentence that names the key, the value and what is allowed.
+Snakemake's own ``validate`` lets NaN, repeated keys and 3.0 for an integer through. Here every fault is one sentence
+that names the key, the value and what is allowed.
 """
 
+import functools
+import json
 import math
 import re
 from pathlib import Path
 
-import yaml
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
-from pipeline import grid, memory
+from pipeline import memory
+from pipeline.grid import largest_width, number_of_widths
+from pipeline.strict_yaml import ConfigError, plain, read_yaml, shortened, shown, written
 
 SCHEMA = Path("workflow/config.schema.yaml")
 DEFAULTS = Path("workflow/config.yaml")
-LONGEST_FILE = 1_000_000  # bytes
 GIB = 2**30
+UNSAFE = re.compile(r"""\\["\\]|[^ -~]|['$`]""")  # signs of JSON that a shell, or the next one, would read
 
 
-class ConfigError(ValueError):
-    """A fault in the configuration, as one sentence."""
+def load_config(files=(), settings=None, here=True):
+    """The validated configuration: the defaults, then each of ``files``, then the command line, merged key by key.
 
-
-def load_config(files=(), overrides=None, here=True):
-    """The validated configuration: the defaults, then each of ``files``, then ``overrides``, merged key by key.
-
-    files: paths of YAML files, read as strictly as the defaults.  overrides: nested dict (Snakemake's ``--config``).
-    here: whether this machine has the memory that the jobs will need.  Raises ConfigError.
+    files: paths of YAML files, read as strictly as the defaults.  settings: Snakemake's, with ``--config`` as nested
+    dict; what they hand on to the jobs is mended.  here: whether this machine has the memory that the jobs will need.
+    Raises ConfigError.
     """
-    config = read_yaml(DEFAULTS)
-    for layer in [*map(read_yaml, files), _typed(overrides or {})]:
-        config = merge(config, layer)
+    layers = [read_yaml(path) for path in files]
+    if settings:
+        if settings.replace_workflow_config:
+            raise ConfigError(
+                "config: --replace-workflow-config is given; allowed are --configfile and --config without it, since "
+                "Snakemake does not hand it on to its jobs (a key that is null drops a network of the defaults)."
+            )
+        layers.append(_typed(dict(settings.config), _schema()))
+    config = functools.reduce(lambda base, layer: merge(base, layer, _schema()), layers, read_yaml(DEFAULTS))
     check(config, here)
+    if settings:
+        settings.config_args = _arguments(settings.config)
     return config
 
 
-def _typed(value):
-    """Values of the command line, which reach us as text, as the YAML that they are."""
-    if isinstance(value, dict):
-        return {key: _typed(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_typed(inner) for inner in value]
-    try:
-        return yaml.load(value, Loader=_StrictLoader) if isinstance(value, str) else value
-    except yaml.YAMLError:
-        return value
+@functools.cache
+def _schema():
+    return read_yaml(SCHEMA)
+
+
+def _within(schema, key):
+    """The schema of what stands behind a key; empty if none is allowed."""
+    return schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
+
+
+def _typed(value, schema):
+    """A value of the command line, where all is text, as what it means where the schema is ``schema``: text or YAML."""
+    if isinstance(value, dict) and schema:
+        return {key: _typed(inner, _within(schema, key)) for key, inner in value.items()}
+    if isinstance(value, list) and "items" in schema:
+        return [_typed(item, schema["items"]) for item in value]
+    return plain(value) if isinstance(value, str) and schema.get("type") != "string" else value
+
+
+def _arguments(overrides):
+    """The values of ``--config`` as arguments that every shell leaves alone and Snakemake reads as they were.
+
+    Its own are Python's, between quotes that are not the shell's: a quote breaks them, and $(...) is executed.
+    """
+
+    def escaped(sign):
+        return f"\\U{ord(sign[0][-1]):08x}"
+
+    return [f"'{key}={UNSAFE.sub(escaped, json.dumps(value, ensure_ascii=False))}'" for key, value in overrides.items()]
+
+
+def recorded(config):
+    """The text of a file that gives this configuration again: of the defaults, it names what was dropped."""
+    return written(_with_dropped(config, read_yaml(DEFAULTS)))
+
+
+def _with_dropped(config, defaults):
+    if not isinstance(config, dict):
+        return config
+    kept = {key: _with_dropped(value, defaults.get(key)) for key, value in config.items()}
+    return kept | {key: None for key in defaults if key not in config}
 
 
 def default_problems(config):
@@ -61,42 +100,31 @@ def default_problems(config):
     ]
 
 
-def read_yaml(path):
-    """A mapping from a YAML file; refuses repeated keys, aliases, and anything that is not plain data."""
-    path = Path(path)
-    try:
-        if path.stat().st_size > LONGEST_FILE:
-            raise ConfigError(f"{path}: the file is larger than {LONGEST_FILE} bytes, which no configuration needs.")
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text; YAML in UTF-8 is allowed.") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: {error.problem}.") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"{path}: is not YAML that can be read ({_shortened(error)}).") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: holds {_shown(content)}; a mapping of keys to values is allowed.")
-    return content
+def merge(base, layer, schema=None, path=""):
+    """``base`` with the values of ``layer`` over it; mappings are merged key by key, all else is replaced.
 
-
-def merge(base, layer):
-    """``base`` with the values of ``layer`` over it; mappings are merged key by key, all else is replaced."""
-    merged = dict(base)
+    Null drops a key that the ``schema`` leaves free.  path: of both, dotted.  Raises ConfigError if it is not there.
+    """
+    merged, schema = dict(base), schema or {}
+    named = schema.get("properties", {})
     for key, value in layer.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = merge(base[key], value) if both else value
+        if value is None and schema.get("additionalProperties") and key not in named:
+            if merged.pop(key, None) is None:
+                free = [name for name in base if name not in named]
+                raise ConfigError(
+                    f"config: {_joined(path, key)} is empty, which drops the key of that name, but there is none; "
+                    f"allowed to drop {'are ' + ', '.join(free) if free else 'is nothing that is left'}."
+                )
+        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = merge(base[key], value, _within(schema, key), _joined(path, key))
+        else:
+            merged[key] = value
     return merged
 
 
 def check(config, here=True):
     """Raise ConfigError unless the configuration is allowed by the schema, consistent and, ``here``, small enough."""
-    fault = best_match(_Validator(read_yaml(SCHEMA), format_checker=FormatChecker()).iter_errors(config))
+    fault = best_match(_Validator(_schema(), format_checker=FormatChecker()).iter_errors(config))
     if fault is not None:
         raise ConfigError(_sentence(fault))
     for fault in _inconsistencies(config):
@@ -111,17 +139,14 @@ def allowed(schema):
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = schema.get("type")
     if kind == "array":
-        items = allowed(schema["items"])
-        return (
-            f"a list of {schema.get('minItems', 0)} to {schema.get('maxItems', 'any number of')} values, each {items}"
-        )
+        return f"a list of {schema['minItems']} to {schema['maxItems']} values, each {allowed(schema['items'])}"
     if kind == "object":
-        return "a mapping" + (f" of {schema['minProperties']} or more keys" if "minProperties" in schema else "")
+        ends = f" of {schema['minProperties']} to {schema['maxProperties']} keys" if "minProperties" in schema else ""
+        return f"a mapping{ends}"
     if kind == "string":
         if schema.get("format") == "date":
-            return "a date as YYYY-MM-DD"
-        kind = "text in one line" if "pattern" in schema else "text"
-        return f"{kind} of {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
+            return f"a date as YYYY-MM-DD from {schema['formatMinimum']} to {schema['formatMaximum']}"
+        return f"text in one line of {schema['minLength']} to {schema['maxLength']} characters"
     words = {"integer": "an integer", "number": "a finite number"}.get(kind, "any value")
     return f"{words} {_range(schema)}".strip()
 
@@ -145,16 +170,15 @@ def _sentence(fault):
         known = list(fault.schema.get("properties", {}))
         unknown = next(key for key in fault.instance if key not in known)
         return f"config: {_joined(path, unknown)} is not a known key; allowed here: {', '.join(known)}."
-    if fault.validator in ("propertyNames", "pattern") and "type" not in fault.schema:
-        return f"config: {path or 'a name'} is {_shown(fault.instance)}; it must match {fault.schema['pattern']}."
-    rule = fault.schema.get("description", "").rstrip(".")
-    return f"config: {path} is {_shown(fault.instance)}; allowed is {allowed(fault.schema)} ({rule})."
+    rule = fault.schema.get("description", "an item").rstrip(".")
+    if fault.validator == "pattern" and "type" not in fault.schema:
+        return f"config: {path} has the name {shown(fault.instance)}; allowed is {rule}."
+    return f"config: {path} is {shown(fault.instance)}; allowed is {allowed(fault.schema)} ({rule})."
 
 
 def _inconsistencies(config):
     """Sentences for values that are allowed one by one but not together."""
-    study = config["double_descent"]
-    widths, grid = study["n_features"], study["lambda_grid"]
+    widths, grid = config["double_descent"]["n_features"], config["double_descent"]["lambda_grid"]
     if widths["start"] > widths["stop"]:
         yield (
             f"config: double_descent.n_features.start is {widths['start']}; "
@@ -165,6 +189,11 @@ def _inconsistencies(config):
             f"config: double_descent.lambda_grid.low is {grid['low']}; "
             f"allowed is less than double_descent.lambda_grid.high, which is {grid['high']}."
         )
+    elif _close(grid):
+        yield (
+            f"config: double_descent.lambda_grid.count is {grid['count']}, and of so many penalties from "
+            f"{grid['low']} to {grid['high']} some are equal in the digits of tables; allowed are fewer or others."
+        )
     for key in ("title", "author"):
         character = _without_glyph(config["report"][key])
         if character:
@@ -174,15 +203,27 @@ def _inconsistencies(config):
             )
 
 
+def _close(grid):
+    """Whether penalties are equal in the digits that the tables keep."""
+    if grid["count"] == 1 or (grid["high"] / grid["low"]) ** (1 / (grid["count"] - 1)) > 1.0001:
+        return False  # also spares every process the time that NumPy takes to load
+    from numpy import geomspace
+
+    from pipeline.tables import SIGNIFICANT_DIGITS
+
+    values = geomspace(grid["low"], grid["high"], grid["count"])
+    return len({f"{value:.{SIGNIFICANT_DIGITS}g}" for value in values}) < grid["count"]
+
+
 def _check_memory(study):
     """Raise ConfigError if problem 5 needs more memory than this machine has."""
     (needed, job), (limit, where) = memory.largest_bytes(study), memory.allowed_bytes()
     if needed > limit:
         widths = study["n_features"]
-        largest, points = grid.largest_width(widths), study["n_train"]
+        largest, points = largest_width(widths), study["n_train"]
         raise ConfigError(
             f"config: double_descent.n_train is {points}, double_descent.n_features reaches {largest} in "
-            f"{grid.number_of_widths(widths)} widths and double_descent.replicates is {study['replicates']}, "
+            f"{number_of_widths(widths)} widths and double_descent.replicates is {study['replicates']}, "
             f"for which {job} needs about {needed / GIB:.1f} GiB of memory; allowed are {limit / GIB:.1f} GiB {where}."
         )
 
@@ -206,61 +247,7 @@ def _without_glyph(text):
 
 
 def _joined(path, key):
-    return f"{path}.{_shortened(key)}" if path else _shortened(key)
-
-
-def _shown(value):
-    """A value as it would be written in YAML, shortened."""
-    if value is None:
-        return "empty"
-    if isinstance(value, float) and not math.isfinite(value):
-        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-    if isinstance(value, dict):
-        return "a mapping"
-    return _shortened(repr(value) if isinstance(value, str) else value)
-
-
-def _shortened(value, longest=60):
-    text = " ".join(str(value).split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Plain data only: no aliases, no repeated keys, text dates, and 1e-3 is a number."""
-
-    def compose_node(self, parent, index):
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the alias *{event.anchor} is not allowed; write the value out", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node, deep=False):
-        keys = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {_shown(key)} is not text; only text is allowed as a key", key_node.start_mark
-                )
-            if key in keys:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {_shortened(key)} stands twice; each key is allowed once", key_node.start_mark
-                )
-            keys.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float", ":merge"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"),
-    list("-+0123456789."),
-)
+    return f"{path}.{shortened(key)}" if path else shortened(key)
 
 
 def _is_integer(_, value):
@@ -271,7 +258,18 @@ def _is_number(_, value):
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _not_before(_, earliest, value, schema):
+    if isinstance(value, str) and value < earliest:
+        yield ValidationError(f"is before {earliest}")
+
+
+def _not_after(_, latest, value, schema):
+    if isinstance(value, str) and value > latest:
+        yield ValidationError(f"is after {latest}")
+
+
 _Validator = extend(
     Draft202012Validator,
+    {"formatMinimum": _not_before, "formatMaximum": _not_after},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer).redefine("number", _is_number),
 )

@@ -36,7 +36,7 @@ RUNS_HERE = workflow.is_main_process and workflow.resource_settings.nodes is Non
 def checked_config():
     """The configuration with every layer of the command line, or one sentence and exit code 1."""
     try:
-        return load_config(workflow.overwrite_configfiles, workflow.config_settings.config, here=RUNS_HERE)
+        return load_config(workflow.overwrite_configfiles, workflow.config_settings, here=RUNS_HERE)
     except ConfigError as fault:
         sys.exit(str(fault))
 
