@@ -9,6 +9,7 @@ import yaml
 
 from pipeline import engine, provenance
 from pipeline.claims import read_claims
+from pipeline.config import recorded
 from pipeline.display import cell, flat_config, listing, nested, pipe_table, readable, selected
 from pipeline.files import written_whole
 from pipeline.jobs import job_log
@@ -228,7 +229,7 @@ def write_parts(inputs, params, outputs):
     """Write all that the report's sources include; inputs, params and outputs: those of the rule."""
     run = gathered(inputs, params.config)
     numbers = quoted_numbers(run)
-    write(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), outputs.config)
+    write(recorded(run.config), outputs.config)
     write(sums_text(params.checksums), outputs.sources)
     made = made_with(params.engine, params.versions, outputs.sources, outputs.config)
     attached = [inside(path) for path in (outputs.config, outputs.sources, *inputs.tables)]
