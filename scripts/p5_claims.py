@@ -333,7 +333,7 @@ def theory_findings(config, measured, baselines):
         finding(
             "p5-baselines",
             f"At the last width the tuned risk is {last:.3f}; in theory it tends to {kernel:.3f} as $p$ grows (the "
-            f"kernel limit), and least squares on $x$ itself reaches {linear:.3f}.",
+            f"kernel limit), and least squares on $x$ itself reaches {formatted(linear, '.3f')}.",
             float(min(last / kernel, kernel / linear)) if kernel > 0 and linear > 0 else None,
             ">",
             1.0,

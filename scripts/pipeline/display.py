@@ -5,6 +5,7 @@ and columns, each listing a function or class of the source that ran. Everything
 """
 
 import ast
+import math
 import re
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def formatted(value, spec="text"):
     """
     if value == "" or (isinstance(value, float) and pd.isna(value)):
         return "–"
+    if isinstance(value, float) and math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
     if spec == "text":
         return str(value).replace("-", MINUS) if isinstance(value, int | float) else str(value)
     if spec.startswith("percent"):
