@@ -28,7 +28,7 @@ def load_config(files=(), settings=None, here=True):
     """The validated configuration: the defaults, then each of ``files``, then the command line, merged key by key.
 
     files: paths of YAML files, read as strictly as the defaults.  settings: Snakemake's, with ``--config`` as nested
-    dict; what they hand on to the jobs is mended.  here: whether this machine has the memory that the jobs will need.
+    dict; what they hand on to other machines is mended.  here: whether this one has the memory that the jobs will need.
     Raises ConfigError.
     """
     layers = [read_yaml(path) for path in files]
@@ -66,7 +66,7 @@ def _typed(value, schema):
 
 
 def _arguments(overrides):
-    """The values of ``--config`` as arguments that every shell leaves alone and Snakemake reads as they were.
+    """The values of ``--config``, for jobs on other machines: each shell leaves them alone, Snakemake reads the same.
 
     Its own are Python's, between quotes that are not the shell's: a quote breaks them, and $(...) is executed.
     """
