@@ -1,15 +1,20 @@
 """What the schema allows runs to the end, at its edges too, and nothing of it reaches a shell or is executed."""
 
 import html
+import math
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from pypdf import PdfReader
 
 from conftest import PROJECT, Copy
 from p3_residual_gradients import study
+from p5_decisions import theory_quantities
 from pipeline.claims import read_claims
+from pipeline.display import formatted, readable
 from test_p3_residual_gradients import LEAST
 
 pytestmark = pytest.mark.xdist_group("faults")  # on the worker that has not the other whole runs
@@ -150,6 +155,26 @@ def test_a_network_of_two_layers_has_no_layer_to_break():
     assert tables["vanishing_summary"].empty
     assert set(tables["vanishing"]["broken_layer"]) == {0}
     assert set(tables["claims"]["holds"]) == {"yes"}
+
+
+@pytest.mark.parametrize("spec", ["text", ".3f", ",d", "g", "percent1", "sci2", "power"])
+def test_what_is_infinite_is_shown_by_its_sign(spec):
+    assert formatted(math.inf, spec) == "∞"
+    assert formatted(-math.inf, spec) == "−∞"
+    assert spec == "text" or formatted("inf", spec) == "∞"  # a column with empty cells is one of text
+    assert readable("inf") == "∞"
+    assert readable(">= -inf") == "≥ −∞"
+
+
+def test_a_single_replicate_has_no_spread_even_if_the_theory_is_whole():
+    tables = {
+        "baselines": pd.DataFrame({"quantity": ["relative_error"], "value": [0.1]}),
+        "theory": pd.DataFrame({"risk_fixed": [1, 1]}),  # as a table of 1 and 1 is read
+        "risk_grid": pd.DataFrame({"risk_mean": [1.0], "risk_se": [np.nan], "risk_theory": [1.0]}),
+    }
+    found = theory_quantities(np.array([[1.5, 1.0]]), tables)
+    assert math.isnan(found["theory_fixed"].measured)
+    assert found["theory_fixed_relative"].measured == 0.5
 
 
 def test_nothing_in_the_sources_hands_text_to_a_shell_or_loads_more_than_plain_data():

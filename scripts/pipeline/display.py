@@ -31,8 +31,8 @@ def formatted(value, spec="text"):
     """
     if value == "" or (isinstance(value, float) and pd.isna(value)):
         return "–"
-    if isinstance(value, float) and math.isinf(value):
-        return "∞" if value > 0 else f"{MINUS}∞"
+    if (isinstance(value, float) or spec != "text") and math.isinf(float(value)):
+        return "∞" if float(value) > 0 else f"{MINUS}∞"
     if spec == "text":
         return str(value).replace("-", MINUS) if isinstance(value, int | float) else str(value)
     if spec.startswith("percent"):
@@ -148,7 +148,8 @@ def readable(text):
         return f"{int(digits):,}" if digits.isdigit() else _with_power(f"{float(digits):.4g}")
 
     text = re.sub(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.])", number, text)
-    text = re.sub(r"(?<![\w-])-(?=\d)|(?<=\^)-(?=\d)", MINUS, text)
+    text = re.sub(r"(?<![\w.])inf(?![\w.])", "∞", text)
+    text = re.sub(r"(?<![\w-])-(?=[\d∞])|(?<=\^)-(?=\d)", MINUS, text)
     return text.removeprefix("= ").replace("<=", "≤").replace(">=", "≥")
 
 
