@@ -143,7 +143,7 @@ def theory_quantities(fixed, tables):
     """
     error = tables["baselines"].set_index("quantity").loc["relative_error", "value"]
     grid, theory = tables["risk_grid"], tables["theory"]["risk_fixed"].to_numpy()
-    spread = fixed.std(axis=0, ddof=1) / np.sqrt(len(fixed)) if len(fixed) > 1 else np.full_like(theory, np.nan)
+    spread = fixed.std(axis=0, ddof=1) / np.sqrt(len(fixed)) if len(fixed) > 1 else np.full(len(theory), np.nan)
     compared = {
         "fixed": ("fixed penalty", fixed.mean(axis=0), spread, theory),
         "grid": ("penalties of the grid", *grid[["risk_mean", "risk_se", "risk_theory"]].to_numpy().T),
