@@ -354,7 +354,10 @@ def tuning_findings(config, tables):
             f"The {config['n_validation']} validation points, whose labels have no noise, cost "
             f"{percent(ways['validation'])} more risk on average than each draw's best penalty; leave-one-out costs "
             f"{percent(ways['leave_one_out'])}, generalised cross-validation {percent(ways['gcv'])}, and the same "
-            f"points with noise in their labels {percent(ways['validation_noisy'])}.",
+            f"points with noise in their labels {percent(ways['validation_noisy'])}."
+            if not math.isnan(ways["validation"])
+            else f"The {config['n_validation']} validation points, whose labels have no noise, choose better penalties "
+            "than leave-one-out, generalised cross-validation and the same points with noise in their labels.",
             decided(ways["validation"] / others if others > 0 else np.nan),
             "<",
             1.0,
@@ -407,8 +410,12 @@ def spread_finding(config, errors):
     spread = float(np.sqrt(np.mean((positive["test_mse"] / positive["risk"] - 1) ** 2))) if len(positive) else np.nan
     return finding(
         "p5-test-spread",
-        f"Over all draws and widths the error on {config['n_test']} test points differs from the risk by "
-        f"{percent(spread, 0)} (root mean square).",
+        f"Over all draws and widths the error on {config['n_test']} test points "
+        + (
+            f"differs from the risk by {percent(spread, 0)} (root mean square)."
+            if len(positive)
+            else "scatters around the risk as the mean of so many squares does."
+        ),
         decided(spread / np.sqrt(2 / config["n_test"])),
         "in",
         (0.4, 2.5),

@@ -13,6 +13,7 @@ from pypdf import PdfReader
 from conftest import PROJECT, Copy
 from p3_residual_gradients import study
 from p5_decisions import theory_quantities
+from p5_double_descent import study as p5_study
 from pipeline.claims import read_claims
 from pipeline.display import formatted, readable
 from test_p3_residual_gradients import LEAST
@@ -164,6 +165,29 @@ def test_what_is_infinite_is_shown_by_its_sign(spec):
     assert spec == "text" or formatted("inf", spec) == "∞"  # a column with empty cells is one of text
     assert readable("inf") == "∞"
     assert readable(">= -inf") == "≥ −∞"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"noise_std": 1e-9, "n_train": 10, "n_validation": 60, "n_features": {"start": 355, "stop": 355, "step": 1}},
+        {"n_train": 300, "n_features": {"start": 2000, "stop": 2000, "step": 1}, "fixed_lambda": 1e-6},
+        {"noise_std": 5e-324, "n_features": {"start": 1, "stop": 3, "step": 1}},
+        {"input_dim": 40, "n_train": 2, "fixed_lambda": 1000000},
+        {"fixed_lambda": 1000000, "lambda_grid": {"low": 76345.0, "high": 645502.0, "count": 1}},
+        {"lambda_grid": {"low": 1, "high": 1.00002, "count": 3}, "fixed_lambda": 1.000001, "replicates": 3},
+    ],
+    ids=str,
+)
+def test_no_sentence_of_problem_5_quotes_what_is_no_number(changes):
+    block = (
+        LEAST_OF_ALL["double_descent"]
+        | {"keep": "whole", "lambda_grid": {"low": 0.000001, "high": 1000000, "count": 2}}
+        | changes
+    )
+    claims = p5_study(**block)["claims"]
+    assert not claims["statement"].str.contains(r"\b(?:nan|inf|None)\b").any()
+    assert set(claims.loc[claims["kind"] == "theorem", "holds"]) == {"yes"}
 
 
 def test_a_single_replicate_has_no_spread_even_if_the_theory_is_whole():
