@@ -15,7 +15,7 @@ unexport CONFIG VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ $(filter PYTHON%,$(
 export PYTHONDONTWRITEBYTECODE := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: report archive verify adopt rebuild why test lint docs pipeline-report environment configured
+.PHONY: report archive verify rebuild why test lint docs pipeline-report environment configured
 
 report: configured ## compute everything that is stale and render the report (CONFIG=mine.yaml: as that file says)
 	$(BIN)/snakemake --cores all $(WITH_CONFIG)
@@ -25,9 +25,6 @@ archive: configured ## write sources, results and the account of how they were m
 
 verify: ## in an unpacked archive: check every file against SHA256SUMS, with standard tools alone
 	@sh scripts/verify.sh
-
-adopt: environment ## in an unpacked archive: have Snakemake know the results that are as they were archived
-	@$(BIN)/python scripts/adopt.py
 
 rebuild: environment ## compute everything from the sources again, in rebuild/, and compare it with the results here
 	@$(BIN)/python scripts/rebuild.py
