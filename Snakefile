@@ -51,4 +51,4 @@ onsuccess:
 
 
 onerror:
-    print(failure())
+    print(failure(log))

@@ -253,9 +253,9 @@ OPENING = """# What runs again
 A change on the left has the jobs on the right run again, and no others. *Claims* stands for `claims_gather` and
 `claims_gate`, *report* for `report_numbers`, `report_html` and `report_pdf`. For Python files the table is about code:
 a comment or a docstring changes no number, but the report carries the sum of every source, and is made again. `touch`
-alone, or a change that is taken back, has nothing run. What `p5_sweep` and `p5_closer` write is temporary: a rule that
-has to read it again has it made again. The rule `archive`, which is not part of `all`, depends on every source and
-every result.
+alone, or a change that is taken back, has nothing run; times and Snakemake's records do not count (docs/records.md).
+What `p5_sweep` and `p5_closer` write is temporary: a rule that has to read it again has it made again. The rule
+`archive`, which is not part of `all`, depends on every source and every result.
 
 `make why` tells what would run now, and why. This page is written by `python tests/staleness.py` from what the jobs of
 an observed run open, import and write; tests/test_staleness.py makes each change and compares what is planned."""

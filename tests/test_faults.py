@@ -6,6 +6,7 @@ import os
 import random
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -127,6 +128,26 @@ def test_an_orphan_is_waited_for_and_never_overwrites_newer_results(small_run, t
     (copy.path / "let-go").touch()
     run.wait_for_all()
     assert copy.snakemake(target, *SMALL)[0] == 0
+    assert copy.results() == small_run.results()
+
+
+def test_a_job_that_was_killed_from_outside_is_said_to_lack_memory(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    (copy.path / "results/p1/rescaled.svg").unlink()
+    script = copy.path / "scripts/p1_figures.py"
+    text = script.read_text().replace("job_log(snakemake):", "job_log(snakemake):\n        os.kill(os.getpid(), 9)")
+    script.write_text(f"import os\n{text}")
+    code, printed = copy.snakemake("results/p1/rescaled.svg", *SMALL)
+    assert code != 0
+    assert "A job was killed from outside, most likely since memory ran out: close other programs, or run" in printed
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_run_whose_streams_are_closed(small_run, tmp_path, closed):
+    copy = small_run.clone(tmp_path / "copy")
+    (copy.path / "results/p1/rescaled.svg").unlink()
+    command = shlex.join(copy.command("results/p1/rescaled.svg", *SMALL))
+    assert subprocess.run(f"{command} {closed}", cwd=copy.path, shell=True, check=False).returncode == 0
     assert copy.results() == small_run.results()
 
 

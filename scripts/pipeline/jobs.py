@@ -44,9 +44,11 @@ def job_log(job):
     then finds the name of another run beside it, and ends. A fault becomes one sentence, in the log and on the screen.
     """
     join_run(f"The rule {job.rule}")
+    _open_streams()
     console = os.dup(2)
     try:
         with open(job.log[0], "w", encoding="utf-8") as log:
+            sys.stdout, sys.stderr = sys.stdout or log, sys.stderr or log
             sys.stdout.flush()
             sys.stderr.flush()
             os.dup2(log.fileno(), 1)
@@ -67,6 +69,15 @@ def join_run(who):
     _lock("jobs.lock", fcntl.LOCK_SH)
     if os.environ.get(RUN) and os.environ[RUN] != _run_at_work():
         sys.exit(f"{who} belongs to a run that is over, and another has begun: its results stay unmade.")
+
+
+def _open_streams():
+    """Open as nothing what is closed of input, output and standard error, before a file takes their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def in_words(fault):

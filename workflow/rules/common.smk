@@ -77,6 +77,10 @@ def minutes_of_share(replicates, seconds):
 report: "../captions/overview.rst"
 
 
+KILLED = (
+    "A job was killed from outside, most likely since memory ran out: "
+    "close other programs, or run fewer jobs at once (--cores 1), then start again."
+)
 CAPTIONS = Path(".snakemake/captions").absolute()  # written when that report is made
 
 
@@ -146,8 +150,17 @@ def summary(jobs):
     return f"The report is in {' and '.join(REPORT_DOCUMENTS)}. {Path('results/gate.txt').read_text().strip()}"
 
 
-def failure():
-    """One line for the end of a run that failed: what became of the report of an earlier one.
+def failure(logs):
+    """The lines for the end of a run that failed: whether a job was killed, and what became of an earlier report.
+
+    logs: Snakemake's own of this run.
+    """
+    killed = any("SIGKILL" in Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
+    return "\n".join(filter(None, [KILLED if killed else "", fate_of_the_report()]))
+
+
+def fate_of_the_report():
+    """What became of the report of an earlier run.
 
     Snakemake deletes the outputs of jobs that it starts; a report whose claims fail the gate is never started.
     """
