@@ -229,7 +229,7 @@ def write_parts(inputs, params, outputs):
     """Write all that the report's sources include; inputs, params and outputs: those of the rule."""
     run = gathered(inputs, params.config)
     numbers = quoted_numbers(run)
-    write(recorded(run.config), outputs.config)
+    write(recorded(run.config, params.dropped), outputs.config)
     write(sums_text(params.checksums), outputs.sources)
     made = made_with(params.engine, params.versions, outputs.sources, outputs.config)
     attached = [inside(path) for path in (outputs.config, outputs.sources, *inputs.tables)]

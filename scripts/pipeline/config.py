@@ -77,16 +77,17 @@ def _arguments(overrides):
     return [f"'{key}={UNSAFE.sub(escaped, json.dumps(value, ensure_ascii=False))}'" for key, value in overrides.items()]
 
 
-def recorded(config):
-    """The text of a file that gives this configuration again: of the defaults, it names what was dropped."""
-    return written(_with_dropped(config, read_yaml(DEFAULTS)))
+def dropped(config):
+    """The names of the default networks that the configuration is without."""
+    networks = config["initialization"]["networks"]
+    return [name for name in read_yaml(DEFAULTS)["initialization"]["networks"] if name not in networks]
 
 
-def _with_dropped(config, defaults):
-    if not isinstance(config, dict):
-        return config
-    kept = {key: _with_dropped(value, defaults.get(key)) for key, value in config.items()}
-    return kept | {key: None for key in defaults if key not in config}
+def recorded(config, dropped):
+    """The text of a file that gives this configuration again; dropped: the default networks that it drops."""
+    block = config["initialization"]
+    networks = block["networks"] | dict.fromkeys(dropped)
+    return written(config | {"initialization": block | {"networks": networks}})
 
 
 def default_problems(config):

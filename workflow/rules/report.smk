@@ -2,6 +2,7 @@
 
 import yaml
 
+from pipeline.config import dropped
 from pipeline.engine import chosen_engine
 from pipeline.provenance import checksums, origins, unmade_inputs
 from pipeline.sources import versions
@@ -68,6 +69,7 @@ rule report_numbers:
         "../../environment.yml"
     params:
         config=REPORT_CONFIG,
+        dropped=dropped(config),
         engine=ENGINE,
         versions=versions(),
         origins=origins(workflow.rules, TABLES),
