@@ -58,10 +58,10 @@ class Copy:
         assert text.count(old) == 1, f"{file} holds {old!r} {text.count(old)} times"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def results(self):
-        """The bytes of every file below results/ but the logs, by relative path."""
-        root = self.path / "results"
-        files = [path for path in sorted(root.rglob("*")) if path.is_file() and "logs" not in path.parts]
+    def results(self, records=True):
+        """The bytes of every file below results/ but the logs and perhaps the records, by relative path."""
+        root, left_out = self.path / "results", {"logs"} if records else {"logs", "records"}
+        files = [path for path in sorted(root.rglob("*")) if path.is_file() and left_out.isdisjoint(path.parts)]
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
     def clone(self, folder):

@@ -112,7 +112,7 @@ def test_a_whole_run_on_slurm_gives_the_same_bytes(slurm, small_run, project, ca
         assert set(submitter.states().values()) == {"COMPLETED"}
         assert len(submitter.states(of="p5_sweep")) == 2
         assert len(submitter.states(of="p5_double_descent")) == 1  # the figures travel with it
-    assert project.results() == small_run.results()
+    assert project.results(records=False) == small_run.results(records=False)
 
 
 def test_a_cancelled_job_is_submitted_again(slurm, small_run, tmp_path):
@@ -127,7 +127,7 @@ def test_a_cancelled_job_is_submitted_again(slurm, small_run, tmp_path):
         assert "Trying to restart job" in printed
         assert list(submitter.states(of="1-of-2").values()) == ["CANCELLED", "COMPLETED"]
         assert list(submitter.states(of="2-of-2").values()) == ["COMPLETED"]
-    assert copy.results() == small_run.results()
+    assert copy.results(records=False) == small_run.results(records=False)
 
 
 def test_a_killed_submitter_leaves_jobs_that_no_later_run_meets(slurm, small_run, tmp_path):
@@ -165,11 +165,11 @@ def test_a_killed_submitter_leaves_jobs_that_no_later_run_meets(slurm, small_run
     until(lambda: submitter.states()[running] != "RUNNING")
     code, printed = copy.snakemake(*TWO_SHARES, *SMALL)
     assert code == 0, printed
-    assert copy.results() == small_run.results()
+    assert copy.results(records=False) == small_run.results(records=False)
     command(slurm, "scontrol", "release", queued)  # it was forgotten, and begins after all
     until(lambda: submitter.states()[queued] not in ("PENDING", "RUNNING", "COMPLETING"))
     assert submitter.states()[queued] == "FAILED"
     [log] = (copy.path / ".snakemake/slurm_logs").rglob(f"{queued}.log")
     assert "belongs to a run that is over" in log.read_text()
-    assert copy.results() == small_run.results()
+    assert copy.results(records=False) == small_run.results(records=False)
     assert copy.planned(*TWO_SHARES[1:]) == set()
