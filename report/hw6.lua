@@ -229,9 +229,15 @@ function Pandoc(doc)
   for source, text in pairs(doc.meta.alternatives or {}) do alternatives[source] = plain(text) end
   attach(doc, doc.meta.attachments or {})
   doc.meta['claim-marks'], doc.meta.alternatives, doc.meta.attachments = nil, nil, nil
-  doc = doc:walk{Inlines = numbered_formulas}
-  doc = doc:walk{Inlines = unbroken}
-  doc = doc:walk{traverse = 'topdown', Link = quoted_link, Image = function(image) return image, false end}
-  doc = doc:walk{Span = uses}
-  return doc:walk{Div = divisions, Span = spans, Image = picture, Math = formula, Table = wide_table}
+  -- Not the metadata: there Quarto keeps every variable, and each quoted number would be counted twice.
+  for _, filter in ipairs{
+    {Inlines = numbered_formulas},
+    {Inlines = unbroken},
+    {traverse = 'topdown', Link = quoted_link, Image = function(image) return image, false end},
+    {Span = uses},
+    {Div = divisions, Span = spans, Image = picture, Math = formula, Table = wide_table},
+  } do
+    doc.blocks = doc.blocks:walk(filter)
+  end
+  return doc
 end
