@@ -95,8 +95,19 @@ local function source(block)
   return TYPST and block.classes:includes('source') and between(block, '#source[') or nil
 end
 
+-- Quarto's floats look as those of the embedded engine, and the box in which a numbered table scrolls has its name.
+local function float(block)
+  if TYPST then return nil end
+  if block.classes:includes('quarto-float') then block.classes:insert('float') end
+  local name = block.identifier:match('^tbl%-') and pandoc.utils.stringify(block):match('^Table\u{a0}%d+')
+  return name and block:walk{Div = function(inner)
+    if inner.classes:includes('scroll') then inner.attributes['aria-label'] = name:gsub('\u{a0}', ' ') end
+    return inner
+  end} or block
+end
+
 local function divisions(block)
-  return answer(block) or long(block) or source(block)
+  return answer(block) or long(block) or source(block) or float(block)
 end
 
 local function spans(span)
@@ -201,7 +212,16 @@ local function unbroken(inlines)
   return inlines
 end
 
--- A numbered formula is three inlines, an opening, the formula and a closing with its label; it becomes one.
+-- On the page Quarto writes the number of a formula into its TeX, where it would scroll out of sight.
+local function numbered_formula(span)
+  local math = span.content[1]
+  local number = not TYPST and span.identifier:match('^eq%-') and math.t == 'Math' and math.text:match(' \\qquad(%(%d+%))$')
+  if not number then return nil end
+  math.text = math.text:sub(1, -#(' \\qquad' .. number) - 1)
+  return pandoc.Span({math, pandoc.Span({pandoc.Str(number)}, {class = 'number'})}, {id = span.identifier, class = 'equation'})
+end
+
+-- In print a numbered formula is three inlines, an opening, the formula and a closing with its label; it becomes one.
 local function numbered_formulas(inlines)
   if not TYPST then return nil end
   for index = #inlines - 2, 1, -1 do
@@ -216,12 +236,12 @@ local function numbered_formulas(inlines)
   return inlines
 end
 
--- A table wider than a phone scrolls inside its own box, which the keyboard reaches.
+-- A table wider than a phone scrolls inside its own box, which the keyboard reaches. In print it is one of Typst's figures,
+-- which Quarto forbids.
 local function wide_table(block)
-  if TYPST then return nil end
-  local name = block.attributes['aria-label'] or 'Table'
-  block.attributes['aria-label'] = nil
-  return pandoc.Div({block}, scrolling('scroll', name))
+  if not TYPST then return pandoc.Div({block}, scrolling('scroll', 'Table')) end
+  block.classes = block.classes:filter(function(class) return class ~= 'typst:no-figure' end)
+  return block
 end
 
 function Pandoc(doc)
@@ -231,7 +251,7 @@ function Pandoc(doc)
   doc.meta['claim-marks'], doc.meta.alternatives, doc.meta.attachments = nil, nil, nil
   -- Not the metadata: there Quarto keeps every variable, and each quoted number would be counted twice.
   for _, filter in ipairs{
-    {Inlines = numbered_formulas},
+    {Inlines = numbered_formulas, Span = numbered_formula},
     {Inlines = unbroken},
     {traverse = 'topdown', Link = quoted_link, Image = function(image) return image, false end},
     {Span = uses},

@@ -66,17 +66,10 @@ local function listed(block)
   return float(block.identifier, 'top', {pandoc.CodeBlock(block.text, {class = table.concat(block.classes, ' ')})}, caption)
 end
 
--- Columns are as wide as their content, unless the caption says otherwise in per cent of the text's width.
 local function tabular(block)
   if not kind_of(block.identifier) then return nil end
   local caption, label = plain(block.caption.long), block.identifier
-  local shares = (block.attributes['tbl-colwidths'] or ''):gmatch('%d+')
-  block.colspecs = block.colspecs:map(function(column)
-    local share = shares()
-    return {column[1], share and tonumber(share) / 100 or nil}
-  end)
-  local name = NAMES.tbl .. ' ' .. (counts.tbl or 0) + 1
-  block.caption, block.attr = pandoc.Caption(), pandoc.Attr('', {}, {{'aria-label', name}})
+  block.caption, block.attr = pandoc.Caption(), pandoc.Attr()
   return float(label, 'top', {block}, caption)
 end
 
