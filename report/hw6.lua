@@ -110,8 +110,18 @@ local function divisions(block)
   return answer(block) or long(block) or source(block) or float(block)
 end
 
+-- Quarto's titles of theorems and proofs as those of the embedded engine: no bolder, and "Theorem 1" on one line.
+local function theorem_title(span)
+  if span.classes:includes('proof-title') then return span.content end
+  local title = span.content[1]
+  if not (span.classes:includes('theorem-title') and title.t == 'Strong') then return nil end
+  span.content = title.content
+  span.content[2] = pandoc.Str('\u{a0}')
+  return span
+end
+
 local function spans(span)
-  return claim(span) or call(span)
+  return claim(span) or call(span) or theorem_title(span)
 end
 
 -- Formulas in an alternative text become plain words: x² for $x^2$.
