@@ -1,49 +1,90 @@
-"""Which program renders the report: Quarto where it is on PATH and new enough, else the embedded Pandoc and Typst."""
+"""Which program renders the report, and the environment that it is started in.
+
+That is Quarto where it is on PATH and new enough, else the embedded engine: the Pandoc inside the package
+pypandoc_binary and the Typst of the package typst. No setting of the user's changes the document: the embedded Pandoc
+gets none of the user's variables, Quarto none that concern it but those that say where its parts are.
+"""
 
 import functools
+import os
+import re
 import shutil
+import signal
 import subprocess
 from importlib.metadata import version
+from pathlib import Path
 
-OLDEST_QUARTO = (1, 9)
+OLDEST_QUARTO = (1, 10)
+PATIENCE = 30  # seconds in which Quarto has to say its version
+OF_THE_USER = re.compile(r"(QUARTO|DENO|TYPST|PANDOC|LUA)_|GHCRTS$|XDG_(DATA|CONFIG)_|SOURCE_DATE_EPOCH$")
+PARTS = re.compile(r"QUARTO_(DENO|DENO_DOM|PANDOC|ESBUILD|TYPST|DART_SASS|SHARE_PATH|CONDA_PREFIX)$")  # conda sets them
 
 
 @functools.cache
 def chosen_engine(wish):
     """``quarto <version>`` or ``pandoc`` for the configured ``auto``, ``quarto`` or ``pandoc``.
 
-    Exits with one sentence if Quarto is asked for and cannot be had.
+    If Quarto is asked for and cannot be had it is ``quarto (<why>)``, for which ``refusal`` has the sentence.
     """
     if wish == "pandoc":
         return "pandoc"
     version, reason = _quarto()
     if version:
         return f"quarto {version}"
-    if wish == "quarto":
-        raise SystemExit(
-            f"config: report.engine is quarto, but {reason}; "
-            "install Quarto 1.9 or newer (environment.yml has it), or set report.engine to auto or pandoc."
-        )
-    return "pandoc"
+    return f"quarto ({reason})" if wish == "quarto" else "pandoc"
+
+
+def refusal(engine):
+    """One sentence if what ``chosen_engine`` returned cannot render, else None."""
+    missing = re.fullmatch(r"quarto \((.*)\)", engine)
+    return missing and (
+        f"config: report.engine is quarto, but {missing[1]}; "
+        "install Quarto 1.10 or newer (environment.yml has it), or set report.engine to auto or pandoc."
+    )
 
 
 def in_words(engine):
     """What ``chosen_engine`` returned, for readers: programs with their versions."""
     if engine != "pandoc":
         return engine.replace("quarto", "Quarto")
+    told = subprocess.run([embedded_pandoc(), "--version"], env={}, capture_output=True, text=True, check=True).stdout
+    return f"Pandoc {told.split()[1]} and Typst (package typst {version('typst')})"
+
+
+def embedded_pandoc():
+    """The path of the Pandoc inside the package; pypandoc itself would take whichever is newest on the machine."""
     import pypandoc  # only where something is rendered: it is slow to load
 
-    return f"Pandoc {pypandoc.get_pandoc_version()} and Typst (package typst {version('typst')})"
+    return str(Path(pypandoc.__file__).parent / "files/pandoc")
+
+
+def quartos_environment():
+    """The variables that Quarto is started with."""
+    kept = {name: value for name, value in os.environ.items() if not OF_THE_USER.match(name) or PARTS.match(name)}
+    return kept | {"NO_COLOR": "1", "TYPST_IGNORE_SYSTEM_FONTS": "true"}
 
 
 def _quarto():
     """(version, None), or (None, why there is none)."""
     if not shutil.which("quarto"):
         return None, "no quarto is on PATH"
-    answer = subprocess.run(["quarto", "--version"], capture_output=True, text=True, check=False)
-    version = answer.stdout.strip()
+    with subprocess.Popen(
+        ["quarto", "--version"],
+        env=quartos_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as program:
+        try:
+            version = program.communicate(timeout=PATIENCE)[0].strip()
+        except subprocess.TimeoutExpired:
+            os.killpg(program.pid, signal.SIGKILL)
+            return None, f"quarto --version does not answer within {PATIENCE} seconds"
     numbers = version.split(".")[:2]
-    if answer.returncode or not all(part.isdigit() for part in numbers):
+    if program.returncode or not all(part.isdigit() for part in numbers):
         return None, "quarto --version gives no version"
     if tuple(map(int, numbers)) < OLDEST_QUARTO:
         return None, f"the quarto on PATH is {version}"
