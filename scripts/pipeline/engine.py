@@ -68,24 +68,36 @@ def _quarto():
     """(version, None), or (None, why there is none)."""
     if not shutil.which("quarto"):
         return None, "no quarto is on PATH"
-    with subprocess.Popen(
+    try:
+        version = _said_version()
+    except subprocess.TimeoutExpired:
+        return None, f"quarto --version does not answer within {PATIENCE} seconds"
+    except OSError as fault:
+        return None, f"the quarto on PATH cannot be started ({fault.strerror})"
+    numbers = version.split(".")[:2]
+    if not all(part.isdigit() for part in numbers):
+        return None, "quarto --version gives no version"
+    if tuple(map(int, numbers)) < OLDEST_QUARTO:
+        return None, f"the quarto on PATH is {version}"
+    return version, None
+
+
+def _said_version():
+    """What ``quarto --version`` prints, nothing if it fails. Raises OSError, or TimeoutExpired after killing it."""
+    program = subprocess.Popen(
         ["quarto", "--version"],
         env=quartos_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        encoding="utf-8",
         errors="replace",
-        start_new_session=True,
-    ) as program:
+        start_new_session=True,  # with a group of its own, so that what it started can be killed too
+    )
+    with program:
         try:
-            version = program.communicate(timeout=PATIENCE)[0].strip()
+            printed, _ = program.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(program.pid, signal.SIGKILL)
-            return None, f"quarto --version does not answer within {PATIENCE} seconds"
-    numbers = version.split(".")[:2]
-    if program.returncode or not all(part.isdigit() for part in numbers):
-        return None, "quarto --version gives no version"
-    if tuple(map(int, numbers)) < OLDEST_QUARTO:
-        return None, f"the quarto on PATH is {version}"
-    return version, None
+            raise
+    return "" if program.returncode else printed.strip()

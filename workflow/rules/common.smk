@@ -130,6 +130,7 @@ def caption(create_report):
 def begin(jobs):
     """Refuse what cannot end well, tell what has to be made anew, and claim the folder. jobs: those that will run."""
     made = {job.rule.name for job in jobs}
+    refuse_unrendered(made)
     if "archive" in made:
         check_archive()
     damaged = {path for job in jobs for path in job.output if path in DOUBTS.get(path, Doubt()).damaged}
@@ -174,6 +175,15 @@ def fate_of_the_report():
     for path in earlier:
         path.unlink()
     return "The run failed; the earlier report is deleted, because its claims have not passed the gate again."
+
+
+def refuse_unrendered(made):
+    """End a run that would render the report, or say in it what rendered it, if there is no such engine.
+
+    made: the names of the rules that will run.
+    """
+    if refusal(ENGINE) and not made.isdisjoint({"report_numbers", "report_html", "report_pdf"}):
+        sys.exit(refusal(ENGINE))
 
 
 def check_archive():

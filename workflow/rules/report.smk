@@ -3,7 +3,7 @@
 import yaml
 
 from pipeline.config import dropped
-from pipeline.engine import chosen_engine
+from pipeline.engine import chosen_engine, refusal
 from pipeline.provenance import checksums, origins, unmade_inputs
 from pipeline.sources import versions
 
