@@ -7,8 +7,9 @@ Prints the first differences as a unified diff. Exit code: 0 equal, 1 different,
 Two pages are compared word by word in their order, formulas included. Where a PDF takes part, floats and footnotes
 stand elsewhere and lines break inside words: words and numbers are then counted, without their order, hyphens and
 punctuation, and between a page and a PDF also without formulas and their numbers. What differs by design is left out:
-whatever has the class ``engine``, the contents, running heads and page numbers, heads of tables at the top of a page if
-it may be repeating them, the places to which a row of the appendix leads back, and what the reader can move.
+whatever has the class ``engine``, the sum of the configuration, which names the engine, the contents, running heads and
+page numbers, heads of tables at the top of a page if it may be repeating them, the places to which a row of the
+appendix leads back, and what the reader can move.
 """
 
 import difflib
@@ -29,6 +30,7 @@ SILENT_CLASSES = {"engine", "skip", "uses"}
 MARGINS = 0.085, 0.9  # of the page's height: what stands above and below is a running head or a page number
 LEADERS = ". . . ."
 ONE_ENGINE = r"Rendered\s+by\s.+?\.(?=\s+[A-Z])"
+CONFIGS_SUM = re.compile(r"(config\.yaml,?(?:\s+has\s+the\s+sum)?\s+)[0-9a-f]{64}\b")
 PLACES = r"\bp\.\s*\d+(?:,\s*\d+)*"
 WORD = re.compile(r"[^\W\d_]+|−?\d[\d.,]*\d|−?\d")
 
@@ -127,6 +129,7 @@ def differences(first, second):
     names = [str(first), str(second)]
     kinds = {Path(name).suffix.lower() for name in names}
     texts, heads = zip(*(extracted(name, formulas=len(kinds) == 1) for name in names), strict=True)
+    texts = [CONFIGS_SUM.sub(r"\1", text) for text in texts]
     if kinds == {".html"}:
         before, after = (re.split(r"(?<=[.:;]) ", " ".join(text.split())) for text in texts)
         return list(difflib.unified_diff(before, after, *names, n=1, lineterm=""))[: 3 * SHOWN]
