@@ -6,7 +6,7 @@ on_command_line = $(if $(filter command,$(origin $(1))),$(value $(1)))
 export CONFIG_FILE := $(call on_command_line,CONFIG)
 export SETUP_PYTHON := $(call on_command_line,PYTHON)
 WITH_CONFIG := $(if $(CONFIG_FILE),--configfile="$$CONFIG_FILE")
-CONFIGURABLE := report archive why pipeline-report
+CONFIGURABLE := report archive why preview pipeline-report
 $(if $(CONFIG_FILE),$(foreach target,$(filter-out $(CONFIGURABLE),$(MAKECMDGOALS)),$(error \
 	make $(target) takes no CONFIG; these do: $(CONFIGURABLE))))
 
@@ -15,7 +15,7 @@ unexport CONFIG VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__ $(filter PYTHON%,$(
 export PYTHONDONTWRITEBYTECODE := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: report archive verify rebuild why test lint docs pipeline-report environment configured
+.PHONY: report archive verify rebuild why test lint docs preview pipeline-report environment configured
 
 report: configured ## compute everything that is stale and render the report (CONFIG=mine.yaml: as that file says)
 	$(BIN)/snakemake --cores all $(WITH_CONFIG)
@@ -31,6 +31,9 @@ rebuild: environment ## compute everything from the sources again, in rebuild/, 
 
 why: configured ## say which jobs `make report` would run and why (CONFIG=mine.yaml: likewise)
 	@$(BIN)/python scripts/why.py $(WITH_CONFIG)
+
+preview: configured ## show the page while the report is written: render it again at each change (CONFIG=mine.yaml: likewise)
+	@$(BIN)/python scripts/preview.py $(WITH_CONFIG)
 
 pipeline-report: report ## unfold Snakemake's own report, with captions and run times: pipeline-report/report.html
 	$(BIN)/snakemake --report pipeline-report.zip $(WITH_CONFIG)

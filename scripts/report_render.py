@@ -17,13 +17,18 @@ def stage(folder, sources, shown, attached, web):
     sources: files below report/; shown: files below results/, or below results/report/; attached: the same, for the
     folder data/; web: for the HTML page.
     """
-    for place, files in ((folder, sources), (folder, shown), (folder / "data", attached)):
-        for file in map(Path, files):
-            base = next(base for base in ("report", "results/report", "results") if file.is_relative_to(base))
-            copy = place / file.relative_to(base)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+    lay_out(folder, [*sources, *shown])
+    lay_out(folder / "data", attached)
     stage_fonts(folder / "fonts", web)
+
+
+def lay_out(folder, files):
+    """Copy files to where the project in ``folder`` has them: each without the first folders of its path."""
+    for file in map(Path, files):
+        base = next(base for base in ("report", "results/report", "results") if file.is_relative_to(base))
+        copy = folder / file.relative_to(base)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def render_with_quarto(folder, format, date):
 
 
 def said(log):
-    """The lines of Quarto's log without the document's metadata, which it prints indented."""
-    return [line for line in log.splitlines() if line.strip() and not line.startswith("  ")]
+    """The lines of Quarto's log without colours and the document's metadata, which it prints indented."""
+    return [line for line in COLOUR.sub("", log).splitlines() if line.strip() and not line.startswith("  ")]
 
 
 def warnings(log):
@@ -94,7 +94,7 @@ def _pandoc(who, folder, *arguments):
     code, log = _run(command, folder, environment={"LC_ALL": "C.UTF-8"})
     if code:
         raise RenderingError(f"{who} found faults:\n{log}")
-    print(log, flush=True)
+    print(log, end="\n" if log else "", flush=True)
 
 
 def _run(command, folder, environment):
