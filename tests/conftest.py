@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pipeline.engine import chosen_engine
+
 PROJECT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".venv", ".snakemake", "__pycache__", ".*_cache", ".hypothesis", "node_modules"),  # not the project's
@@ -18,6 +20,7 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 SMALL = ["--configfile", "tests/config.yaml"]
 EMBEDDED = ["--config", "report={engine: pandoc}"]  # what an archive is made with
+ENGINES = ["pandoc", "quarto"]
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is loaded; as in the workflow, whole tests share the cores
 settings.register_profile("no time limit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -86,6 +89,21 @@ def environment_with(module, folder):
     return folder / "bin/python"
 
 
+def need(engine):
+    """Skip the test unless the engine is there."""
+    if engine == "quarto" and not chosen_engine("auto").startswith("quarto"):
+        pytest.skip("Quarto 1.10 or newer is not on PATH")
+
+
+def rendered(run, engine, folder, *arguments):
+    """A clone of a run, made with these arguments, whose report is rendered by the engine: nothing else is computed."""
+    need(engine)
+    copy = run.clone(folder / "project")
+    code, printed = copy.snakemake(*arguments, "--config", f"report={{engine: {engine}}}")
+    assert code == 0, printed
+    return copy
+
+
 def track(folder):
     """Have git track every file of a folder that it does not ignore: what is archived is what git tracks."""
     if not shutil.which("git"):
@@ -129,3 +147,15 @@ def default_run(tmp_path_factory):
     assert code == 0, printed
     copy.printed = printed
     return copy
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def small_report(request, small_run, tmp_path_factory):
+    """The small run with its report from each engine that is there: do not change it."""
+    return rendered(small_run, request.param, tmp_path_factory.mktemp(request.param), *SMALL)
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def default_report(request, default_run, tmp_path_factory):
+    """The default run with its report from each engine that is there: do not change it."""
+    return rendered(default_run, request.param, tmp_path_factory.mktemp(request.param))

@@ -1,8 +1,10 @@
 """The rendered page in a browser: accessible, within its width, without requests, usable by keyboard, valid HTML."""
 
 import json
+import re
 import shutil
 import subprocess
+from collections import Counter
 
 import pytest
 
@@ -69,12 +71,19 @@ def html_errors(page):
     return json.loads(done.stderr)["messages"]
 
 
-@pytest.fixture(scope="module")
-def page(default_run):
-    return default_run.path / "results/report/solutions.html"
+def broken_links(text):
+    """(labels that stand more than once, links within the page that lead nowhere) of a page."""
+    labels = Counter(re.findall(r'<[^>]*\sid="([^"]+)"', text))
+    linked = set(re.findall(r'<[^>]*\shref="#([^"]+)"', text))
+    return [label for label, count in labels.items() if count > 1], sorted(linked - set(labels))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def page(default_report):
+    return default_report.path / "results/report/solutions.html"
+
+
+@pytest.fixture(scope="session")
 def found(page):
     return browsed(page, SETTINGS)
 
@@ -113,6 +122,19 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(found, setting):
 
 def test_the_html_is_valid(page):
     assert html_errors(page) == []
+
+
+def test_every_label_stands_once_and_every_link_within_the_page_finds_its_place(page):
+    repeated, dead = broken_links(page.read_text(encoding="utf-8"))
+    assert repeated == []
+    assert dead == []
+
+
+def test_a_repeated_label_and_a_dead_link_are_found():
+    text = (
+        '<p id="a">x</p><p id="a">y</p><a href="#a">to</a> <a href="#lost">fro</a> <a href="https://e.org/#b">out</a>'
+    )
+    assert broken_links(text) == (["a"], ["lost"])
 
 
 def test_planted_faults_are_found(faults):

@@ -169,18 +169,18 @@ def test_every_reference_is_cited_and_has_a_doi_or_an_address():
         assert re.search(r"\b(doi|url)\s*=", entry), key
 
 
-def test_the_pdf_is_what_a_reader_expects(small_run):
+def test_the_pdf_is_what_a_reader_expects(small_report):
     if not shutil.which("pdftotext"):
         pytest.skip("pdftotext is not installed")
-    document = small_run.path / "results/report/solutions.pdf"
+    document = small_report.path / "results/report/solutions.pdf"
     text = subprocess.run(["pdftotext", "-layout", document, "-"], capture_output=True, text=True, check=True).stdout
     assert not re.search(r"\?@|\?var|\{\{<", text)
     for kind in ("Figure 1:", "Table 1:", "Theorem 1", "Listing 1:"):
         assert kind in text.replace("\u00a0", " "), kind
 
 
-def test_the_page_asks_no_host_for_anything(small_run):
-    page = (small_run.path / "results/report/solutions.html").read_text()
+def test_the_page_asks_no_host_for_anything(small_report):
+    page = (small_report.path / "results/report/solutions.html").read_text()
     assert not re.search(r'<(?:script|link|img|iframe|source)\b[^>]*(?:src|href)="https?://', page)
     assert not re.search(r"url\(['\"]?https?://", page)
 
