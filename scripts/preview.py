@@ -15,8 +15,7 @@ import time
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from pipeline.engine import quartos_environment
-from pipeline.rendering import SOURCE, RenderingError, check_sources, render_with_pandoc, said
+from pipeline.rendering import SOURCE, RenderingError, alone_with_quarto, check_sources, render_with_pandoc, said
 from report_render import lay_out, stage
 
 STAGE = Path(".snakemake/preview")
@@ -82,7 +81,7 @@ def quartos_preview():
     quarto = subprocess.Popen(
         ["quarto", "preview", SOURCE, "--to", "html", "--no-browser"],
         cwd=STAGE,
-        env=quartos_environment(),
+        env=alone_with_quarto(STAGE),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

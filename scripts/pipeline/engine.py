@@ -58,10 +58,13 @@ def embedded_pandoc():
     return str(Path(pypandoc.__file__).parent / "files/pandoc")
 
 
-def quartos_environment():
-    """The variables that Quarto is started with."""
+def quartos_environment(data):
+    """The variables that Quarto is started with.
+
+    data: the folder in which it and its Pandoc look for what the user has added to them.
+    """
     kept = {name: value for name, value in os.environ.items() if not OF_THE_USER.match(name) or PARTS.match(name)}
-    return kept | {"NO_COLOR": "1", "TYPST_IGNORE_SYSTEM_FONTS": "true"}
+    return kept | {"NO_COLOR": "1", "TYPST_IGNORE_SYSTEM_FONTS": "true", "XDG_DATA_HOME": str(data)}
 
 
 def _quarto():
@@ -86,7 +89,7 @@ def _said_version():
     """What ``quarto --version`` prints, nothing if it fails. Raises OSError, or TimeoutExpired after killing it."""
     program = subprocess.Popen(
         ["quarto", "--version"],
-        env=quartos_environment(),
+        env=quartos_environment(os.devnull),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -60,7 +60,7 @@ def render_with_pandoc(folder, format, date):
 def render_with_quarto(folder, format, date):
     """Render with the Quarto on PATH; arguments and result as for ``render_with_pandoc``."""
     target = {"html": "html", "pdf": "typst"}[format]
-    environment = quartos_environment() | {"SOURCE_DATE_EPOCH": str(_seconds(date))}
+    environment = alone_with_quarto(folder) | {"SOURCE_DATE_EPOCH": str(_seconds(date))}
     code, log = _run(["quarto", "render", SOURCE, "--to", target], folder, environment)
     if code:
         raise RenderingError(f"Quarto found faults:\n{first_fault(log)}")
@@ -68,6 +68,12 @@ def render_with_quarto(folder, format, date):
         raise RenderingError("\n".join(["Quarto warns:", *warned]))
     print(*said(log), sep="\n", flush=True)
     return folder / f"solutions.{format}"
+
+
+def alone_with_quarto(folder):
+    """The variables that Quarto is started with in the staged project: nothing of the user's is read there."""
+    (folder / "pandoc").mkdir(exist_ok=True)  # were it missing, Quarto's Pandoc would look into the home folder
+    return quartos_environment(folder.absolute())
 
 
 def said(log):
@@ -82,8 +88,8 @@ def warnings(log):
 
 def first_fault(log):
     """A few lines of Quarto's log from the first error on, or else from its end."""
-    lines = [line for line in TRACE.split(log)[0].splitlines() if line.strip()]
-    first = next((line for line in said(log) if ERROR.search(line)), None)
+    lines = [line for line in TRACE.split(COLOUR.sub("", log))[0].splitlines() if line.strip()]
+    first = next((line for line in said(log) if ERROR.search(line)), None) or next(iter(warnings(log)), None)
     start = lines.index(first) if first in lines else max(0, len(lines) - MOST)
     return "\n".join(lines[start : start + MOST])
 
@@ -98,11 +104,11 @@ def _pandoc(who, folder, *arguments):
 
 
 def _run(command, folder, environment):
-    """Run a program in ``folder``; returns (exit code, what it printed, without colours)."""
+    """Run a program in ``folder``; returns (exit code, what it printed)."""
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
     )
-    return done.returncode, COLOUR.sub("", done.stdout + done.stderr).strip()
+    return done.returncode, (done.stdout + done.stderr).strip()
 
 
 def _seconds(date):
