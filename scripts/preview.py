@@ -65,7 +65,7 @@ def follow(arguments, seen):
     while (now := sources()) == seen:
         time.sleep(PAUSE)
     changed = [path for path in now if now[path] != seen.get(path)]
-    if any(path.match("p*.yml") for path in changed) and compute(arguments) == 0:
+    if any(path.suffix in (".yml", ".js") for path in changed) and compute(arguments) == 0:
         lay_out(STAGE, shown())
     for path in changed:
         with suppress(FileNotFoundError):
@@ -124,6 +124,8 @@ def preview(arguments):
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # whatever ends it, Quarto's preview ends too
     try:
         sys.exit(preview(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import compare_renderings
-from conftest import PROJECT
+from conftest import ENGINES, PROJECT, SMALL, rendered
 
 pytestmark = pytest.mark.xdist_group("runs")  # they share a whole run of the workflow
 
@@ -97,16 +97,53 @@ def test_the_exit_code_says_equal_different_or_bad_input(tmp_path):
     assert run(first, broken)[0] == 2
 
 
-def test_the_page_and_the_pdf_of_a_run_say_the_same(small_run, tmp_path):
-    if not shutil.which("pdftohtml"):
-        pytest.skip("pdftohtml is not installed")
-    page, paper = (small_run.path / f"results/report/solutions.{kind}" for kind in ("html", "pdf"))
-    assert compare_renderings.differences(page, paper) == []
-    text = page.read_text(encoding="utf-8")
-    for pattern in (r"(?<=Figure\u00a0)1(?=</a>)", r"(?<=>)0\.\d+(?=</a>)", r"(?<=answer-label\">)Answer"):
+def changed_somewhere(text):
+    """A page with one thing changed: a reference, a number, a word of an answer, a sum."""
+    for pattern in (
+        r"(?<=Figure\u00a0)1(?=</a>)",
+        r"(?<=>)0\.\d+(?=</a>)",
+        r"(?<=answer-label\">)Answer",
+        r"(?<=class=\"digest\">)[0-9a-f]{64}",
+    ):
         changed = re.sub(pattern, "987", text, count=1)
         assert changed != text, pattern
+        yield changed
+
+
+def test_the_page_and_the_pdf_of_a_run_say_the_same(small_report, tmp_path):
+    if not shutil.which("pdftohtml"):
+        pytest.skip("pdftohtml is not installed")
+    page, paper = (small_report.path / f"results/report/solutions.{kind}" for kind in ("html", "pdf"))
+    assert compare_renderings.differences(page, paper) == []
+    for changed in changed_somewhere(page.read_text(encoding="utf-8")):
         (tmp_path / "changed.html").write_text(changed, encoding="utf-8")
         found = compare_renderings.differences(tmp_path / "changed.html", paper)
         assert any(line.startswith("-987:") for line in found)
         assert any(line.startswith("+") and not line.startswith("+++") for line in found)
+
+
+@pytest.fixture(scope="module")
+def reports(small_run, tmp_path_factory):
+    """The folders of the report of one run from both engines."""
+    folders = [
+        rendered(small_run, engine, tmp_path_factory.mktemp("both"), *SMALL).path for engine in reversed(ENGINES)
+    ]
+    return [folder / "results/report" for folder in folders]
+
+
+@pytest.mark.parametrize("kind", ["html", "pdf"])
+def test_both_engines_say_the_same(reports, kind):
+    if kind == "pdf" and not shutil.which("pdftohtml"):
+        pytest.skip("pdftohtml is not installed")
+    first, second = (folder / f"solutions.{kind}" for folder in reports)
+    assert first.read_bytes() != second.read_bytes()
+    assert run(first, second) == (0, "Both renderings say the same.\n", "")
+
+
+def test_a_change_is_found_between_both_engines(reports, tmp_path):
+    first, second = (folder / "solutions.html" for folder in reports)
+    for changed in changed_somewhere(first.read_text(encoding="utf-8")):
+        (tmp_path / "changed.html").write_text(changed, encoding="utf-8")
+        code, printed, _ = run(tmp_path / "changed.html", second)
+        assert code == 1
+        assert "987" in printed

@@ -235,7 +235,12 @@ def write_page(folder, fragment, scripts=True):
 
 def tried(folder, fragment, scripts=True):
     """What the trying script found on the page of the fragment."""
-    dump = chromium("--dump-dom", write_page(folder, fragment, scripts))
+    return sniffed(write_page(folder, fragment, scripts))
+
+
+def sniffed(address):
+    """The same on the page at an address."""
+    dump = chromium("--dump-dom", address)
     found = re.search(r'<pre id="sniffed">(.*)</pre>', dump, re.DOTALL)[1]
     return json.loads(found.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
 
@@ -326,3 +331,14 @@ def test_on_paper_nothing_is_shown(tmp_path):
     assert "Before" in words
     assert re.sub(r"\s", "", words).partition("After")[0].endswith("Before")
     assert "number of features" not in words
+
+
+@needs_chromium
+@pytest.mark.xdist_group("runs")  # it shares a whole run of the workflow
+def test_in_the_page_of_each_engine_it_does_the_same(small_report, tmp_path):
+    text = (small_report.path / "results/report/solutions.html").read_text(encoding="utf-8")
+    whole = tmp_path / "whole.html"
+    whole.write_text(text.replace("</body>", f"<script>{SNIFF}</script></body>"), encoding="utf-8")
+    alone = tried(tmp_path, (small_report.path / "results/p5/explorer.md").read_text(encoding="utf-8"))
+    assert sniffed(whole.as_uri()) == alone
+    assert alone["visible"]
