@@ -342,7 +342,7 @@ def test_an_archive_that_cannot_be_made_is_refused_in_one_sentence_before_any_jo
     assert "README.md is not there; restore the sources" in refused(project, *EMBEDDED)
     quarto = tmp_path / "bin/quarto"
     quarto.parent.mkdir()
-    quarto.write_text("#!/bin/sh\necho 1.9.1\n")
+    quarto.write_text("#!/bin/sh\necho 1.10.1\n")
     quarto.chmod(0o755)
     path = f"{quarto.parent}:{os.environ['PATH']}"
     assert "the embedded engine, for it to be the same anywhere: make archive does" in refused(project, PATH=path)

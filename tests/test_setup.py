@@ -50,7 +50,7 @@ def test_every_pin_is_exact_and_torch_is_the_plain_release():
 
 def test_the_conda_ranges_contain_the_pins():
     ranges = dict(conda_ranges())
-    assert ranges.pop("quarto") == SpecifierSet(">=1.9")
+    assert ranges.pop("quarto") == SpecifierSet(">=1.10")
     for name, bounds in ranges.items():
         if name not in ONLY_CONDA:
             assert pins()[canonicalize_name(name)] in bounds, name
