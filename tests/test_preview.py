@@ -83,9 +83,8 @@ def test_the_page_follows_the_sources_until_ctrl_c(preview, engine):
     shown.wait(lambda: shown.shows("A gnu."))
     (opening.parent / "_new.qmd").unlink()
     opening.write_text(text, encoding="utf-8")
-    shown.wait(lambda: not shown.shows("A gnu."))
     shown.copy.edit("report/p4.yml", 'caption: "', 'caption: "Otter. ')
-    shown.wait(lambda: shown.shows("Otter."))
+    shown.wait(lambda: shown.shows("Otter.") and not shown.shows("A gnu."))
     folders = {path.name for path in (shown.copy.path / "report").iterdir() if path.is_dir()}
     assert shown.end() == 0
     assert "Traceback" not in shown.printed()
