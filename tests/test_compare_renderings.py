@@ -147,3 +147,18 @@ def test_a_change_is_found_between_both_engines(reports, tmp_path):
         code, printed, _ = run(tmp_path / "changed.html", second)
         assert code == 1
         assert "987" in printed
+
+
+def test_both_engines_print_the_same_pages_but_for_what_names_the_engine(reports, tmp_path):
+    if not (shutil.which("pdftoppm") and shutil.which("pdftotext")):
+        pytest.skip("pdftoppm and pdftotext are not installed")
+    pages = []
+    for place, folder in enumerate(reports):
+        subprocess.run(["pdftoppm", "-r", "50", folder / "solutions.pdf", tmp_path / f"{place}"], check=True)
+        pages.append([path.read_bytes() for path in sorted(tmp_path.glob(f"{place}-*.ppm"))])
+    assert len(pages[0]) == len(pages[1])
+    for number, (first, second) in enumerate(zip(*pages, strict=True), start=1):
+        if first != second:
+            command = ["pdftotext", "-f", str(number), "-l", str(number), reports[0] / "solutions.pdf", "-"]
+            words = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            assert "config.yaml" in words, number  # beside its sum
