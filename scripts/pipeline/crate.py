@@ -10,10 +10,10 @@ from operator import getitem
 from pathlib import Path
 from urllib.parse import quote
 
-import pypandoc
 from rocrate.rocrate import ROCrate
 
 from pipeline.config import DEFAULTS, SCHEMA, read_yaml
+from pipeline.engine import pandoc_version
 from pipeline.provenance import leaves
 from pipeline.results import TYPES, described, meaning, results_dictionary
 from pipeline.sources import DISTRIBUTIONS, fingerprint, installed, python
@@ -204,7 +204,7 @@ def _as_tool(crate, file, script, project):
     used = fingerprint(script)
     packages = [_software(crate, DISTRIBUTIONS[name], used[name]) for name in used if name in DISTRIBUTIONS]
     if "pypandoc" in used:
-        version = pypandoc.get_pandoc_version()
+        version = pandoc_version()
         page = f"https://github.com/jgm/pandoc/releases/tag/{version}"
         packages.append(
             crate.get(page) or _add(crate, page, "SoftwareApplication", name="Pandoc", url=page, version=version)

@@ -47,8 +47,13 @@ def in_words(engine):
     """What ``chosen_engine`` returned, for readers: programs with their versions."""
     if engine != "pandoc":
         return engine.replace("quarto", "Quarto")
+    return f"Pandoc {pandoc_version()} and Typst (package typst {version('typst')})"
+
+
+def pandoc_version():
+    """The version of the embedded Pandoc."""
     told = subprocess.run([embedded_pandoc(), "--version"], env={}, capture_output=True, text=True, check=True).stdout
-    return f"Pandoc {told.split()[1]} and Typst (package typst {version('typst')})"
+    return told.split()[1]
 
 
 def embedded_pandoc():
