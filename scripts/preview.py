@@ -15,8 +15,11 @@ import time
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
+sys.path.insert(0, __file__.rpartition("/")[0])  # python -P and -I leave it out
+
+from pipeline.project import project_files
 from pipeline.rendering import SOURCE, RenderingError, alone_with_quarto, check_sources, render_with_pandoc, said
-from report_render import lay_out, stage
+from report_render import lay_out, stage, with_hint
 
 STAGE = Path(".snakemake/preview")
 PAUSE = 0.5  # seconds between two looks at the sources
@@ -38,10 +41,9 @@ def shown():
 def sources():
     """{source of the report: time of its last change}."""
     found = {}
-    for path in Path("report").rglob("*"):
-        with suppress(FileNotFoundError):  # an editor's file, gone already
-            if path.is_file():
-                found[path] = path.stat().st_mtime_ns
+    for path in (Path(name) for name in project_files() if name.startswith("report/")):
+        with suppress(FileNotFoundError):  # deleted just now
+            found[path] = path.stat().st_mtime_ns
     return found
 
 
@@ -55,7 +57,7 @@ def render(quarto, date):
             render_with_pandoc(STAGE, "html", date)
             print(f"{time.strftime('%X')} {STAGE / 'solutions.html'} is rendered; reload it.", flush=True)
     except RenderingError as fault:
-        print(fault, flush=True)
+        print(with_hint(fault), flush=True)
         return False
     return True
 

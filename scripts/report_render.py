@@ -8,7 +8,9 @@ from pathlib import Path
 from pipeline.files import DRAFT, written_whole
 from pipeline.fonts import stage_fonts
 from pipeline.jobs import job_log
+from pipeline.project import untracked
 from pipeline.rendering import RenderingError, check_sources, render_with_pandoc, render_with_quarto
+from pipeline.words import some
 
 
 def stage(folder, sources, shown, attached, web):
@@ -31,6 +33,13 @@ def lay_out(folder, files):
         shutil.copyfile(file, copy)
 
 
+def with_hint(fault):
+    """What is wrong with the sources, in words, and which files of the report git was not told of."""
+    unknown = untracked("report")
+    hint = f"\nGit does not track {some(unknown)}: git add what belongs to the report." if unknown else ""
+    return f"{fault}{hint}"
+
+
 if __name__ == "__main__":
     with job_log(snakemake), tempfile.TemporaryDirectory(prefix=DRAFT, dir="results/report") as place:
         folder = Path(place)
@@ -44,6 +53,6 @@ if __name__ == "__main__":
             check_sources(folder)
             document = render(folder, snakemake.params.format, snakemake.params.date)
         except RenderingError as fault:
-            sys.exit(str(fault))
+            sys.exit(with_hint(fault))
         with written_whole(snakemake.output.document) as draft:
             shutil.copyfile(document, draft)

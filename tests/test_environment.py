@@ -11,7 +11,7 @@ import pytest
 
 from conftest import PROJECT, SMALL, Copy, track
 from pipeline import project
-from pipeline.project import is_source_name, project_files
+from pipeline.project import is_source_name, project_files, untracked
 
 pytestmark = pytest.mark.xdist_group("faults")  # they share a whole run with those of test_faults.py
 
@@ -199,9 +199,18 @@ def test_files_that_nobody_told_git_about_are_named(project, monkeypatch):
     track(project.path)
     for name in ("report/_new.qmd", "report/_new.qmd~", "report/.hidden"):
         (project.path / name).touch()
-    from pipeline.project import untracked
-
     assert untracked("report") == ["report/_new.qmd"]
+
+
+def test_a_text_that_nobody_told_git_about_is_named_where_it_is_missed(small_run, tmp_path):
+    copy = small_run.clone(tmp_path / "copy")
+    track(copy.path)
+    copy.edit("report/solutions.qmd", "{{< include _opening.qmd >}}", "{{< include _new.qmd >}}")
+    (copy.path / "report/_new.qmd").write_text("New.\n")
+    code, printed = copy.snakemake("results/report/solutions.html", *SMALL)
+    assert code != 0
+    assert 'solutions.qmd: the include "_new.qmd" is missing' in printed
+    assert "Git does not track report/_new.qmd: git add what belongs to the report." in printed
 
 
 def test_what_is_generated_is_ignored_by_git():
