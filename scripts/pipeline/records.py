@@ -42,10 +42,11 @@ def read_records():
     for path in sorted(RECORDS.glob("*.json")):
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-            record = Record(path.stem, str(told["rule"]), *(dict(told[field]) for field in Record._fields[2:]))
-        except (OSError, ValueError, KeyError, TypeError):
+            record = Record(path.stem, *(told[field] for field in Record._fields[1:]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # half a record tells nothing: what it was of is made again
-        yield record
+        if all(isinstance(field, dict) for field in record[2:]):
+            yield record
 
 
 def write_plan(planned, sources):
@@ -146,5 +147,8 @@ def is_result(path):
 
 
 def file_sum(path):
-    """The sum of a file; None if it is none, such as a pipe, which would never end."""
-    return sha256(path) if os.path.isfile(path) else None
+    """The sum of a file; None if it cannot be read, or is none, such as a pipe, which would never end."""
+    try:
+        return sha256(path) if os.path.isfile(path) else None
+    except OSError:
+        return None
