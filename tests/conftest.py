@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pipeline.engine import chosen_engine
-
 PROJECT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".venv", ".snakemake", "__pycache__", ".*_cache", ".hypothesis", "node_modules"),  # not the project's
@@ -91,6 +89,8 @@ def environment_with(module, folder):
 
 def need(engine):
     """Skip the test unless the engine is there."""
+    from pipeline.engine import chosen_engine  # here, for the programs of this folder import this file without pytest
+
     if engine == "quarto" and not chosen_engine("auto").startswith("quarto"):
         pytest.skip("Quarto 1.10 or newer is not on PATH")
 

@@ -53,9 +53,10 @@ def job_log(job):
             sys.stderr.flush()
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            record = begun(job, in_run=bool(os.environ.get(RUN)))
+            in_run = bool(os.environ.get(RUN))
+            record = begun(job, in_run)
             yield
-            finished(job, record)
+            finished(job, record, in_run)
     except Exception as fault:
         if not _is_known(fault):
             traceback.print_exc()

@@ -6,10 +6,13 @@ what it reads, and its own code at its start and its end. Snakemake's records li
 results; nothing here rests on them.
 """
 
+import fnmatch
 import hashlib
 import json
 import os
+import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +22,8 @@ from pipeline.syntax import parsed
 
 RECORDS = Path("results/records")
 PLAN = Path(".snakemake/plan.json")  # of the run at work: what its jobs, on whatever machine, have to agree with
+PARTS = Path(".snakemake/parts")  # the sums of temporary files, by the job that wrote them
+TEMPORARY = "temporary"  # in place of such a sum: these files have all digits, and the last ones follow the processor
 AGAIN = "run snakemake again: what is finished stays, only the rest is made."
 
 
@@ -49,11 +54,31 @@ def read_records():
             yield record
 
 
+def part_sums():
+    """{path: sum} of the temporary files that are here, or were."""
+    found = {}
+    for path in PARTS.glob("*.json"):
+        with suppress(OSError, ValueError, TypeError):
+            found |= dict(json.loads(path.read_text(encoding="utf-8")))
+    return found
+
+
 def write_plan(planned, sources):
     """Tell the jobs of this run what its rules do, and the sums of the files that no rule makes: {path: sum}."""
-    told = {"rules": {rule: identity(plan.parameters, plan.code) for rule, plan in planned.items()}, "sources": sources}
+    told = {
+        "rules": {rule: identity(plan.parameters, plan.code) for rule, plan in planned.items()},
+        "sources": sources,
+        "temporary": [path for plan in planned.values() for path in plan.temporary],
+    }
     with written_whole(PLAN) as draft:
         draft.write_text(json.dumps(told), encoding="utf-8")
+
+
+def _plan(in_run):
+    """What ``write_plan`` told; nothing where no run has told its plan."""
+    if not in_run:
+        return {"rules": {}, "sources": {}, "temporary": []}
+    return json.loads(PLAN.read_text(encoding="utf-8"))
 
 
 def begun(job, in_run=True):
@@ -64,7 +89,7 @@ def begun(job, in_run=True):
     """
     parameters = dict(job.params.items())
     code = parameters.pop("code")
-    plan = json.loads(PLAN.read_text(encoding="utf-8")) if in_run else {"rules": {}, "sources": {}}
+    plan = _plan(in_run)
     now = identity(parameters, code)
     if plan["rules"].get(job.rule, now) != now:
         raise RecordError(f"its parameters or its code have changed since the run was planned; {AGAIN}")
@@ -81,16 +106,26 @@ def begun(job, in_run=True):
     return record
 
 
-def finished(job, record):
+def finished(job, record, in_run=True):
     """Write the Record of a job that is done. Raises RecordError if what it read or ran has changed meanwhile."""
     _check_code(record.code)
     _check_untouched([path for path in record.inputs if not is_result(path)])
     for path, found in record.inputs.items():
         if file_sum(path) != found:
             raise RecordError(f"{path} has changed while it was read; {AGAIN}")
-    told = record._asdict() | {"outputs": {path: sha256(path) for path in map(str, job.output)}}
+    patterns, outputs = _plan(in_run)["temporary"], {path: sha256(path) for path in map(str, job.output)}
+    parts = {path: found for path, found in outputs.items() if fits(path, patterns)}
+    if parts:
+        _write(parts, PARTS / f"{record.job}.json")
+    told = record._replace(outputs=outputs)._asdict()
+    for side in ("inputs", "outputs"):
+        told[side] = {path: TEMPORARY if fits(path, patterns) else found for path, found in told[side].items()}
     del told["job"]
-    with written_whole(RECORDS / f"{record.job}.json") as draft:
+    _write(told, RECORDS / f"{record.job}.json")
+
+
+def _write(told, path):
+    with written_whole(path) as draft:
         draft.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -118,7 +153,7 @@ def _check_untouched(paths):
 
 def _check_result(path, found, record, planned):
     """Raise RecordError unless a result is what its record says, and its rule as planned. planned: {rule: identity}."""
-    if not record or found != record.outputs[path]:
+    if not record or found != (part_sums().get(path) if record.outputs[path] == TEMPORARY else record.outputs[path]):
         raise RecordError(f"{path} is not what {f'the rule {record.rule}' if record else 'a rule'} wrote; {AGAIN}")
     now = identity(record.parameters, record.code)
     if planned.get(record.rule, now) != now:
@@ -139,6 +174,16 @@ def code_paths(rule):
     """The paths of a rule's, or a job's, input ``code`` as a set; Snakemake has a single one without its list."""
     paths = rule.input.get("code") or []
     return {paths} if isinstance(paths, str) else set(map(str, paths))
+
+
+def fits(path, patterns):
+    """Whether a path is one of those that a rule names, perhaps with a wildcard."""
+    return any(fnmatch.fnmatchcase(path, as_glob(pattern)) for pattern in patterns)
+
+
+def as_glob(pattern):
+    """A path of a rule with its wildcards as those of a shell."""
+    return re.sub(r"\{.*?\}", "*", pattern)
 
 
 def is_result(path):

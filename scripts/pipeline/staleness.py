@@ -1,15 +1,13 @@
 """Which results a run keeps: those whose records (records.py) fit the files and what the rules would do now."""
 
-import fnmatch
 import functools
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pipeline.records import as_json, code_paths, file_sum, is_result, read_records
+from pipeline.records import TEMPORARY, as_glob, as_json, code_paths, file_sum, fits, is_result, part_sums, read_records
 
 FOUND = {}  # {output: Doubt}: what the run of this process has found
 
@@ -21,7 +19,7 @@ class Plan(NamedTuple):
     code: dict  # {file: digest, package: version}: the rule's parameter of that name
     inputs: list  # paths, but those of its code
     outputs: list  # paths, perhaps with a wildcard
-    temporary: bool  # whether all its outputs are
+    temporary: list  # of the outputs
 
 
 class Doubt(NamedTuple):
@@ -50,7 +48,7 @@ def _plan(rule):
         parameters=parameters,
         inputs=[str(path) for path in rule.input if str(path) not in code],
         outputs=list(map(str, rule.output)),
-        temporary=all(path.flags.get("temp") for path in rule.output),
+        temporary=[str(path) for path in rule.output if path.flags.get("temp")],
     )
 
 
@@ -61,21 +59,38 @@ def source_sums(planned):
 
 def doubts(planned):
     """{output: Doubt} of the results that are here and that the run may not keep. planned: {rule: Plan}."""
-    records, now = list(read_records()), functools.cache(file_sum)
-    made = {path: written for record in records for path, written in record.outputs.items()}
-    found = {}
+    records, found = list(read_records()), {}
+    agrees = _comparison(planned, {path: written for record in records for path, written in record.outputs.items()})
     for rule, plan in planned.items():
         for outputs, record in _jobs(plan, [record for record in records if record.rule == rule]):
             there = [path for path in outputs if os.path.lexists(path)]
             if not record:
                 doubt = Doubt(damaged=tuple(there))
-            elif there or plan.temporary:
-                doubt = _doubt(plan, record, there, lambda path: now(path) or made.get(path))
+            elif there or plan.outputs == plan.temporary:
+                doubt = _doubt(plan, record, there, agrees)
             else:
                 continue  # Snakemake sees by itself that all are missing
             if doubt:
                 found |= dict.fromkeys(outputs, doubt)
     return found
+
+
+def _comparison(planned, made):
+    """A function (path, recorded sum) that tells whether a file is the recorded one or, if it is not there, was.
+
+    made: {path: recorded sum}. A temporary file has to be told of, and to be what its job wrote, if it is there.
+    """
+    temporary, parts = [path for plan in planned.values() for path in plan.temporary], part_sums()
+    now = functools.cache(file_sum)
+
+    def agrees(path, recorded):
+        told = made.get(path)
+        if not fits(path, temporary):
+            return (now(path) or told) == recorded
+        written = parts.get(path) if told == TEMPORARY else told
+        return told is not None and (not os.path.lexists(path) or now(path) == written)
+
+    return agrees
 
 
 def _jobs(plan, records):
@@ -84,35 +99,26 @@ def _jobs(plan, records):
         record = next((record for record in records if set(record.outputs) == set(plan.outputs)), None)
         yield plan.outputs, record
         return
-    patterns = list(map(_pattern, plan.outputs))
-    told = [record for record in records if all(_fits(path, patterns) for path in record.outputs)]
+    told = [record for record in records if all(fits(path, plan.outputs) for path in record.outputs)]
     for record in told:
         yield list(record.outputs), record
     known = {path for record in told for path in record.outputs}
-    for path in (str(path) for pattern in patterns for path in Path().glob(pattern)):
+    for path in (str(path) for pattern in plan.outputs for path in Path().glob(as_glob(pattern))):
         if path not in known:
             yield [path], None
 
 
-def _pattern(path):
-    """A path with its wildcards as those of a shell."""
-    return re.sub(r"\{.*?\}", "*", path)
-
-
-def _fits(path, patterns):
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
-
-
-def _doubt(plan, record, there, digest):
-    """The Doubt about the outputs of a job that are there. digest: path -> sum that a file has, or had."""
+def _doubt(plan, record, there, agrees):
+    """The Doubt about the outputs of a job that are there. agrees: of ``_comparison``."""
     wildcards = any("{" in path for path in plan.outputs)
     same = [path for path in plan.inputs if path in record.inputs]
     code, parameters = _differing(record.code, plan.code), (record.parameters, plan.parameters)
     values = _differing(*map(leaves, parameters)) | {name: pair for name, pair in code.items() if "/" not in name}
     summed = _differing(*(leaves(side.get("checksums")) for side in parameters))
-    changed = {name for name in code if "/" in name} | {path for path in same if digest(path) != record.inputs[path]}
+    changed = {name for name in code if "/" in name}
+    changed |= {path for path in same if not agrees(path, record.inputs[path])}
     return Doubt(
-        damaged=tuple(path for path in there if digest(path) != record.outputs[path] or not os.path.isfile(path)),
+        damaged=tuple(path for path in there if not (os.path.isfile(path) and agrees(path, record.outputs[path]))),
         changed=tuple(sorted(changed | summed.keys())),
         values={name: pair for name, pair in values.items() if not name.startswith("checksums.")},
         regrouped=not wildcards and set(plan.inputs) != set(record.inputs),
@@ -159,7 +165,7 @@ def _set_times(plan):
 def leftovers(planned, doubted):
     """The temporary outputs that are here though what reads them is up to date: a run was killed just before."""
     readers = {path: record for record in read_records() for path in record.inputs}
-    patterns = [_pattern(path) for plan in planned.values() if plan.temporary for path in plan.outputs]
+    patterns = [as_glob(path) for plan in planned.values() for path in plan.temporary]
     for path in (str(path) for pattern in patterns for path in Path().glob(pattern)):
         reader = readers.get(path)
         if reader and doubted.isdisjoint(reader.outputs) and all(map(os.path.isfile, reader.outputs)):
