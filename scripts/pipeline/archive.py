@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pipeline.project import git_files, project_files
 from pipeline.records import RECORDS, read_records
+from pipeline.words import some
 
 EARLIEST, LATEST = datetime.date(1980, 1, 1), datetime.date(2107, 12, 31)  # what a zip can say
 
@@ -23,9 +24,14 @@ class Job(NamedTuple):
     outputs: list
 
     @property
-    def accounts(self):
-        """Its log and its record."""
-        return [f"results/logs/{self.name}.log", f"{RECORDS}/{self.name}.json"]
+    def log(self):
+        """The path of its log."""
+        return f"results/logs/{self.name}.log"
+
+    @property
+    def record(self):
+        """The path of its record."""
+        return f"{RECORDS}/{self.name}.json"
 
 
 class ArchiveError(ValueError):
@@ -39,7 +45,9 @@ def source_files():
         raise ArchiveError("The archive holds what git tracks, and git cannot tell that here; install git, or git add.")
     missing = [name for name in names if not os.path.isfile(name)]
     if missing:
-        raise ArchiveError(f"{_some(missing)} not there; restore the sources (git restore, or unzip again).")
+        raise ArchiveError(
+            f"{some(missing, 'is', 'are')} not there; restore the sources (git restore, or unzip again)."
+        )
     return names
 
 
@@ -64,10 +72,11 @@ def recorded_jobs(outputs):
 
 def accounts(jobs):
     """The log and the record of each job. Raises ArchiveError if one is not there."""
-    for job in jobs:
-        if missing := [path for path in job.accounts if not os.path.isfile(path)]:
-            raise ArchiveError(f"{missing[0]} is missing; delete {job.outputs[0]} and make the archive again.")
-    return [path for job in jobs for path in job.accounts]
+    found = {path: job for job in jobs for path in (job.log, job.record)}
+    for path, job in found.items():
+        if not os.path.isfile(path):
+            raise ArchiveError(f"{path} is missing; delete {job.outputs[0]} and make the archive again.")
+    return list(found)
 
 
 def write_zip(path, results, sources, texts, date):
@@ -89,8 +98,3 @@ def write_zip(path, results, sources, texts, date):
             member.file_size = os.path.getsize(name)  # tells whether the member needs the large format
             with open(name, "rb") as file, archive.open(member, "w") as copy:
                 shutil.copyfileobj(file, copy)
-
-
-def _some(names):
-    more = f" and {len(names) - 1} more" if names[1:] else ""
-    return f"{names[0]}{more} {'are' if names[1:] else 'is'}"

@@ -63,7 +63,7 @@ def crate_text(project, citation, config, steps, jobs, sums):
     _add_root(crate, project, citation, config["report"]["date"])
     files = {path: _add_file(crate, path, digest) for path, digest in sorted(sums.items()) if path != WORKFLOW}
     files["README.md"]["about"] = crate.root_dataset
-    made = [path for job in jobs for path in [*job.outputs, job.accounts[1]]]
+    made = [path for job in jobs for path in [*job.outputs, job.record]]
     files |= {path: _add_temporary(crate, path) for path in made if path not in files}
     values = _add_values(crate, config)
     tools = {step["script"]: _as_tool(crate, files[step["script"]], step["script"], project) for step in steps}
@@ -246,7 +246,7 @@ def _add_run(crate, workflow, steps, jobs, files, values):
                 description=step["about"],
                 instrument=files[step["script"]],
                 object=[files[path] for path in job.inputs if path != step["script"]] + given,
-                result=[files[path] for path in [*job.outputs, *job.accounts]],
+                result=[files[path] for path in [*job.outputs, job.log, job.record]],
             )
             for job in jobs
             if job.rule == step["name"]

@@ -3,7 +3,6 @@
 import os
 import subprocess
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from pipeline.sums import SUMS, read_sums
 
@@ -67,5 +66,4 @@ def is_source_name(name):
 def untracked(folder):
     """The files below a folder that look like sources and are none: nobody told git about them."""
     known = set(project_files())
-    there = (path.as_posix() for path in Path(folder).rglob("*") if path.is_file() and is_source_name(path.name))
-    return sorted(path for path in there if path not in known and not any(part[0] == "." for part in Path(path).parts))
+    return [path for path in _named() if path.startswith(f"{folder}/") and path not in known]

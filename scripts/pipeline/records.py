@@ -93,14 +93,15 @@ def begun(job, in_run=True):
     now = identity(parameters, code)
     if plan["rules"].get(job.rule, now) != now:
         raise RecordError(f"its parameters or its code have changed since the run was planned; {AGAIN}")
-    sums = {path: file_sum(path) for path in dict.fromkeys(map(str, job.input)) if path not in code_paths(job)}
+    own = code_paths(job)
+    sums = {path: file_sum(path) for path in dict.fromkeys(map(str, job.input)) if path not in own}
     record = Record(Path(job.log[0]).stem, job.rule, parameters, code, sums, {})
     _check_code(code)
     _check_untouched([path for path in code if "/" in path])  # while it was loaded
-    made = {path: other for other in read_records() for path in other.outputs}
+    made, parts = {path: other for other in read_records() for path in other.outputs}, part_sums()
     for path, found in sums.items():
         if is_result(path):
-            _check_result(path, found, made.get(path), plan["rules"])
+            _check_result(path, found, made.get(path), parts, plan["rules"])
         elif plan["sources"].get(path, found) != found:
             raise RecordError(f"{path} has changed since the run was planned; {AGAIN}")
     return record
@@ -151,9 +152,12 @@ def _check_untouched(paths):
             raise RecordError(f"{path} was written while the job was at work; {AGAIN}")
 
 
-def _check_result(path, found, record, planned):
-    """Raise RecordError unless a result is what its record says, and its rule as planned. planned: {rule: identity}."""
-    if not record or found != (part_sums().get(path) if record.outputs[path] == TEMPORARY else record.outputs[path]):
+def _check_result(path, found, record, parts, planned):
+    """Raise RecordError unless a result is what its record says, and its rule as planned.
+
+    parts: of ``part_sums``.  planned: {rule: identity}.
+    """
+    if not record or found != (parts.get(path) if record.outputs[path] == TEMPORARY else record.outputs[path]):
         raise RecordError(f"{path} is not what {f'the rule {record.rule}' if record else 'a rule'} wrote; {AGAIN}")
     now = identity(record.parameters, record.code)
     if planned.get(record.rule, now) != now:

@@ -164,9 +164,10 @@ def _set_times(plan):
 
 def leftovers(planned, doubted):
     """The temporary outputs that are here though what reads them is up to date: a run was killed just before."""
-    readers = {path: record for record in read_records() for path in record.inputs}
     patterns = [as_glob(path) for plan in planned.values() for path in plan.temporary]
-    for path in (str(path) for pattern in patterns for path in Path().glob(pattern)):
+    left = [str(path) for pattern in patterns for path in Path().glob(pattern)]
+    readers = {path: record for record in read_records() for path in record.inputs} if left else {}
+    for path in left:
         reader = readers.get(path)
         if reader and doubted.isdisjoint(reader.outputs) and all(map(os.path.isfile, reader.outputs)):
             yield path
